@@ -6,6 +6,7 @@ the same order and before anything newer, so a peer sees each message at least o
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 M = TypeVar("M")
@@ -26,11 +27,20 @@ class Outbox(Generic[M]):
     def put(self, message: M) -> None:
         self._waiting.append(message)
 
-    def take(self) -> list[M]:
-        """What waits, now under way; empty while an earlier delivery is, or when nothing waits."""
-        if self._under_way:
+    def take(self, limit: int = LARGEST_BATCH, door: Callable[[M], object] | None = None) -> list[M]:
+        """What waits, now under way; empty while an earlier delivery is, or when nothing waits.
+
+        At most ``limit`` messages, and with ``door`` only those that have the same door as the first.
+        """
+        if self._under_way or not self._waiting:
             return []
-        self._under_way, self._waiting = self._waiting[:LARGEST_BATCH], self._waiting[LARGEST_BATCH:]
+        together, others = self._waiting, []
+        if door is not None:
+            first = door(together[0])
+            others = [message for message in together if door(message) != first]
+            if others:
+                together = [message for message in together if door(message) == first]
+        self._under_way, self._waiting = together[:limit], together[limit:] + others
         return self._under_way
 
     def delivered(self) -> None:

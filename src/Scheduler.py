@@ -1,0 +1,335 @@
+"""A scheduler: takes jobs from clients, samples workers for their tasks, and answers with the reports.
+
+    python Scheduler.py [--number N] [--method METHOD]
+
+The class below only carries: a remote call becomes an event of the book (sparrow.jobtable), and the commands that come back go to
+the peers. Several schedulers may run; they share no state.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import random
+import time
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import Any
+
+import Pyro4
+
+from rmi import command
+from rmi.daemon import Connection, Later
+from rmi.errors import UnavailableError
+from rmi.naming import SCHEDULERS, WORKERS
+from rmi.peer import Peer
+from rmi.service import Service
+from sparrow import messages as m
+from sparrow.jobtable import Command, Finish, JobTable
+from sparrow.metrics import Histogram
+from sparrow.placement import METHODS, method_named
+
+TICK_S = 0.1  # between two looks of the book at the clock, while jobs are open
+REFRESH_S = 1.0  # between two looks at who is in the name server
+SHUN_S = (1.0, 10.0)  # a worker that could not be reached is tried again after this long: at first, and at most
+KEPT_TASKS = 500_000  # reports kept for clients that ask again hold at most so many tasks in all
+
+log = logging.getLogger("sparrow.scheduler")
+
+
+class Scheduler(Service):
+    """The remote object ``sparrow.scheduler.<n>``.
+
+    ``scheduling_method`` is for jobs that name none; ``nameserver_hostname`` is HOST[:PORT], or None as on the command line. It
+    serves in this thread with ``run()``, or in one of its own with ``start()`` and ``stop()`` or as a context manager.
+    """
+
+    def __init__(
+        self,
+        scheduling_method: str = "RANDOM",
+        nameserver_hostname: str | None = None,
+        scheduler_number: int = 1,
+        *,
+        host: str | None = None,
+        port: int = 0,
+        seed: int | None = None,
+    ) -> None:
+        super().__init__(nameserver_hostname, host, port)
+        self._number = m.number(scheduler_number, "scheduler_number", least=1)
+        self._book = JobTable(random.Random(seed), scheduling_method)
+        self._peers: dict[str, Peer] = {}  # workers that are being connected, or are
+        self._shunned: dict[str, tuple[str, float, float]] = {}  # worker -> its uri, not to be tried before, seconds of shunning
+        self._waiting: dict[str, list[tuple[Later, bool]]] = {}  # job -> the calls that its report answers, and whether as text
+        self._reports: OrderedDict[str, dict] = OrderedDict()
+        self._kept_tasks = 0
+        self._ticking: asyncio.TimerHandle | None = None
+        self._refreshing: asyncio.Task | None = None
+        self._response: dict[str, Histogram] = {}
+        self._slowdown: dict[str, Histogram] = {}
+        self._started_s = time.monotonic()
+
+    # Remote methods
+
+    @Pyro4.expose
+    def schedule(self, job: Any) -> Any:
+        """Run a job: ``{"id": ..., "durations_s": [...], "method": ..., "wait": true}``, or the same as JSON text.
+
+        The answer comes when the job has ended: its report, as a dict or as text, as the job was. With ``wait`` false it comes at
+        once. A job may be handed over again under its id: it is then waited for, or its report repeated, and not run twice.
+        """
+        spec = m.JobSpec.decode(job)
+        as_text = isinstance(job, str)
+        if spec.id in self._reports:
+            return _as(as_text, self._reports[spec.id] if spec.wait else {"id": spec.id, "accepted": True})
+        self._perform(self._book.submitted(spec, time.monotonic()))
+        self._tick_soon()
+        if not spec.wait:
+            return _as(as_text, {"id": spec.id, "accepted": True})
+        if spec.id in self._reports:
+            return _as(as_text, self._reports[spec.id])
+        self._waiting.setdefault(spec.id, []).append((self._daemon.defer(), as_text))
+        return None
+
+    @Pyro4.expose
+    def set_method(self, method: Any) -> None:
+        """The method for jobs that name none. ValueError, naming the four, for any other."""
+        self._book.default_method = method_named(method).name
+        log.info("%s: jobs that name no method get %s from now on", self.name, self._book.default_method)
+
+    @Pyro4.expose
+    def request_task(self, worker: Any, incarnation: Any, batch: Any) -> str | None:
+        """A worker has reservations at the front and slots free for them: [Ask, ..., Done, ...]. Answer: [Assign or NoTask, ...]
+
+        With no messages it only says that the worker is there; the answer comes when this scheduler knows it.
+        """
+        worker, incarnation = m.identifier(worker, "worker"), m.identifier(incarnation, "incarnation")
+        messages = m.decode(batch, m.TO_SCHEDULER)
+        if not messages:
+            later = self._daemon.defer()
+            asyncio.get_running_loop().create_task(self._welcome(worker, later))
+            return None
+        return self._from_worker(worker, incarnation, messages)
+
+    @Pyro4.expose
+    def task_completed(self, worker: Any, incarnation: Any, batch: Any) -> str:
+        """A worker has ended runs, or is about to stop: [Done, ..., Leave]."""
+        worker, incarnation = m.identifier(worker, "worker"), m.identifier(incarnation, "incarnation")
+        return self._from_worker(worker, incarnation, m.decode(batch, m.TO_SCHEDULER))
+
+    @Pyro4.expose
+    def stats(self, job_ids: Any = ()) -> dict[str, Any]:
+        """How this scheduler is doing: its workers, its jobs, and counts and percentiles for each method seen so far.
+
+        ``progress`` holds, of the jobs asked for, those that are open: id -> [tasks ended, tasks].
+        """
+        if not isinstance(job_ids, (list, tuple)) or not all(isinstance(id, str) for id in job_ids):
+            raise TypeError("job_ids must be a list of job ids")
+        return {
+            "name": self.name,
+            "incarnation": self.incarnation,
+            "method": self._book.default_method,
+            "uptime_s": time.monotonic() - self._started_s,
+            "workers": {
+                name: {"slots": entry.slots, "runs": len(entry.runs), "reservations": len(entry.reservations)}
+                for name, entry in self._book.workers.items()
+            },
+            "open_jobs": len(self._book.jobs),
+            "methods": {name: self._method_stats(name) for name in self._book.counts},
+            "progress": self._book.progress(job_ids),
+        }
+
+    def _method_stats(self, name: str) -> dict[str, Any]:
+        return {
+            "counts": dict(self._book.counts[name]),
+            "response_s": _percentiles(self._response.get(name)),
+            "slowdown": _percentiles(self._slowdown.get(name)),
+        }
+
+    # From events to commands to peers
+
+    def _from_worker(self, worker: str, incarnation: str, messages: Sequence[m.Message]) -> str:
+        commands = self._book.received(worker, incarnation, messages, time.monotonic())
+        return m.encode(self._perform(commands, answering=worker))
+
+    def _perform(self, commands: Iterable[Command], answering: str | None = None) -> list[m.Message]:
+        """Do what the book says. Returns what belongs into the answer to the worker that is being answered."""
+        answer: list[m.Message] = []
+        for todo in commands:
+            if isinstance(todo, Finish):
+                self._finished(todo)
+            elif todo.worker == answering and isinstance(todo.message, m.ANSWERS):
+                answer.append(todo.message)
+            elif todo.worker in self._peers:
+                self._peers[todo.worker].send(todo.message)
+        return answer
+
+    def _finished(self, finish: Finish) -> None:
+        report = finish.report
+        offset = time.time() - time.monotonic()
+        report["submitted"] = report.pop("submitted_s") + offset
+        report["finished"] = report.pop("finished_s") + offset
+        self._response.setdefault(report["method"], Histogram()).add(report["response_s"])
+        self._slowdown.setdefault(report["method"], Histogram()).add(report["response_s"] / max(report["ideal_s"], 1e-6))
+        log.debug("%s: job %s ended after %.3f s", self.name, finish.job, report["response_s"])
+        for later, as_text in self._waiting.pop(finish.job, ()):
+            later.answer(_as(as_text, report))
+        self._reports[finish.job] = report
+        self._kept_tasks += len(report["tasks"])
+        while self._kept_tasks > KEPT_TASKS:
+            self._kept_tasks -= len(self._reports.popitem(last=False)[1]["tasks"])
+
+    def _tick_soon(self) -> None:
+        if self._ticking is None and self._book.busy:
+            self._ticking = asyncio.get_running_loop().call_later(TICK_S, self._tick)
+
+    def _tick(self) -> None:
+        self._ticking = None
+        self._perform(self._book.tick(time.monotonic()))
+        self._tick_soon()
+
+    # Workers come and go
+
+    def _connect(self, worker: str, uri: str) -> None:
+        async def locate() -> str:
+            return uri
+
+        self._peers[worker] = Peer(
+            WORKERS + worker,
+            locate=locate,
+            who=self._who(),
+            key=self.key,
+            door=_door,
+            route=self._route,
+            answered=partial(self._answered, worker),
+            up=partial(self._up, worker),
+            lost=partial(self._lost, worker, uri),
+            refused=lambda message: None,
+        )
+
+    def _up(self, worker: str, greeting: dict) -> None:
+        slots = greeting.get("slots")
+        slots = slots if isinstance(slots, int) and slots > 0 else 1
+        self._shunned.pop(worker, None)
+        if worker not in self._book.workers:
+            log.info("%s: worker %s joined (%d slot%s)", self.name, worker, slots, "" if slots == 1 else "s")
+        self._perform(self._book.joined(worker, str(greeting["incarnation"]), slots, time.monotonic()))
+
+    def _lost(self, worker: str, uri: str, reason: str) -> None:
+        del self._peers[worker]
+        first, most = SHUN_S
+        shunned_s = min(most, 2 * self._shunned[worker][2]) if worker in self._shunned else first
+        self._shunned[worker] = (uri, time.monotonic() + shunned_s, shunned_s)
+        if worker in self._book.workers:
+            held = len(self._book.workers[worker].runs)
+            log.warning("%s: worker %s is lost: %s; its %d tasks run again elsewhere", self.name, worker, reason, held)
+            self._perform(self._book.lost(worker, time.monotonic()))
+
+    def _route(self, batch: list[m.Message]) -> tuple:
+        door = _door(batch[0])
+        return (door,) if door == "find_load" else (door, self.name, self.incarnation, m.encode(batch))
+
+    def _answered(self, worker: str, batch: list[m.Message], answer: Any) -> None:
+        """The answer to a delivery: the load, for all probes in it, or what the worker has to say."""
+        entry = self._book.workers.get(worker)
+        if entry is None:
+            return
+        if isinstance(batch[0], m.Probe):
+            messages: list = [m.Load(probe.job, probe.round, m.number(answer, "load")) for probe in batch]  # type: ignore[union-attr]
+        else:
+            messages = m.decode(answer, m.TO_SCHEDULER)
+        if messages:
+            known = [message for message in messages if not isinstance(message, m.Load) or message.job in self._book.jobs]
+            self._perform(self._book.received(worker, entry.incarnation, known, time.monotonic()))
+
+    async def _opened(self) -> None:
+        await self._refresh()
+        self._refreshing = asyncio.get_running_loop().create_task(self._keep_refreshing())
+
+    async def _keep_refreshing(self) -> None:
+        while True:
+            took_s = await self._refresh()
+            await asyncio.sleep(max(REFRESH_S, 50 * took_s))  # a cluster so large that this takes long is looked at less often
+
+    async def _refresh(self) -> float:
+        """Connect to the workers of the name server that are not connected. Returns the seconds that it took."""
+        began = time.monotonic()
+        try:
+            found = await self.names.list(WORKERS)
+        except UnavailableError:
+            return 0.0  # the one who holds our name says so
+        now = time.monotonic()
+        for name, uri in found.items():
+            worker = name[len(WORKERS) :]
+            shunned_uri, until, _ = self._shunned.get(worker, ("", 0.0, 0.0))
+            if worker not in self._peers and (uri != shunned_uri or now >= until):
+                self._connect(worker, uri)
+        for worker in [worker for worker in self._shunned if WORKERS + worker not in found]:
+            del self._shunned[worker]
+        return time.monotonic() - began
+
+    async def _welcome(self, worker: str, later: Later) -> None:
+        """A worker says that it is there: answer when it has joined, or could not be reached."""
+        self._shunned.pop(worker, None)
+        await self._refresh()
+        peer = self._peers.get(worker)
+        while peer is not None and not peer.connected and self._peers.get(worker) is peer:
+            await asyncio.sleep(0.005)
+        later.answer(m.encode([]))
+
+    def _gone(self, peer: Any, connection: Connection) -> None:
+        for id in [id for id, calls in self._waiting.items() if any(later.connection is connection for later, _ in calls)]:
+            self._waiting[id] = [(later, as_text) for later, as_text in self._waiting[id] if later.connection is not connection]
+            if not self._waiting[id]:
+                del self._waiting[id]
+
+    async def _closing(self) -> None:
+        for task in (self._refreshing, self._ticking):
+            if task is not None:
+                task.cancel()
+        for peer in self._peers.values():
+            peer.close()
+        if self._book.jobs:
+            log.warning("%s: stops with %d jobs open; their clients hand them over elsewhere", self.name, len(self._book.jobs))
+
+    def _candidates(self) -> Iterable[str]:
+        return [f"{SCHEDULERS}{self._number}"]
+
+
+def _door(message: m.Message) -> str:
+    """The remote method of a worker that takes this message."""
+    if isinstance(message, m.Probe):
+        return "find_load"
+    return "add_task" if isinstance(message, (m.Launch, m.Heartbeat)) else "set_late_binding"
+
+
+def _as(text: bool, value: dict) -> Any:
+    return json.dumps(value, separators=(",", ":")) if text else value
+
+
+def _percentiles(histogram: Histogram | None) -> dict[str, float]:
+    if histogram is None:
+        return {}
+    return {**{f"p{percent}": histogram.percentile(percent) for percent in (50, 95, 99)}, "mean": histogram.mean}
+
+
+def main() -> None:
+    parser = command.parser(
+        "Run a scheduler: it takes jobs from clients, samples workers for their tasks and reports how it went.",
+        "It waits for the name server (pyro4-ns) and finds the workers there; start and stop any of them in any order.\n"
+        "Several schedulers may run, on any machines: each needs a number of its own.",
+    )
+    command.add_service_options(parser)
+    parser.add_argument(
+        "--number", type=lambda text: command.whole_number(text, 1, 9999), default=1, metavar="N", help="its number (default: 1)"
+    )
+    parser.add_argument("--method", choices=list(METHODS), default="RANDOM", help="for jobs that name none (default: RANDOM)")
+    arguments = parser.parse_args()
+    command.log_to_stderr(arguments.log_level)
+    scheduler = Scheduler(arguments.method, arguments.nameserver, arguments.number, host=arguments.host, port=arguments.port)
+    command.serve(scheduler.run)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+"""What the command lines have in common: options, logging, exit statuses. No traceback ever reaches a user."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import resource
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+from rmi.errors import SparrowError, UnavailableError
+from rmi.naming import parse_address
+
+VERSION = "1.0.0"
+
+OK = 0
+TASK_FAILED = 1
+USAGE = 2
+UNAVAILABLE = 69
+TIMED_OUT = 124
+INTERRUPTED = 130
+
+log = logging.getLogger("sparrow")
+
+
+def nameserver_address(text: str) -> str:
+    """For argparse: HOST[:PORT]."""
+    try:
+        parse_address(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
+
+
+def port_number(text: str) -> int:
+    """For argparse: 0 (any free port) to 65535."""
+    return whole_number(text, 0, 65535)
+
+
+def whole_number(text: str, least: int, most: int) -> int:
+    """For argparse: a whole number in range."""
+    try:
+        value = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r:.60} is not a whole number") from None
+    if not least <= value <= most:
+        raise argparse.ArgumentTypeError(f"must be from {least:,} to {most:,}, not {value}")
+    return value
+
+
+def parser(description: str, epilog: str) -> argparse.ArgumentParser:
+    """A parser with the options that every command has. Its errors end with exit status 2, as argparse does it."""
+    made = argparse.ArgumentParser(
+        description=description, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    made.add_argument(
+        "--nameserver",
+        metavar="HOST[:PORT]",
+        type=nameserver_address,
+        help="the name server (default: $PYRO_NS_HOST:$PYRO_NS_PORT, or else localhost:9090)",
+    )
+    made.add_argument("--version", action="version", version=f"Sparrow on Pyro4 {VERSION}")
+    return made
+
+
+def add_service_options(made: argparse.ArgumentParser) -> None:
+    made.add_argument("--host", help="the address to listen on (default: $PYRO_HOST, or else the one that reaches the name server)")
+    made.add_argument("--port", type=port_number, default=0, help="the port to listen on (default: any that is free)")
+    made.add_argument(
+        "--log-level",
+        default="info",
+        choices=("debug", "info", "warning", "error"),
+        help="how much to say on standard error (default: info, a line for each change of state)",
+    )
+
+
+def log_to_stderr(level: str) -> None:
+    """One line an event: when, how grave, who and what."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S"))
+    log.handlers[:] = [handler]
+    log.setLevel(level.upper())
+    log.propagate = False
+
+
+def allow_many_connections() -> None:
+    """Use as many descriptors as we may have: a scheduler holds one for each worker, and systems grant 1,024 at first."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, 65536) if most != resource.RLIM_INFINITY else 65536, most))
+
+
+def serve(run: Callable[[], None]) -> NoReturn:
+    """Run a service to its end and leave with the documented exit status."""
+    allow_many_connections()
+    try:
+        run()
+    except UnavailableError as error:
+        log.error("%s", error)
+        sys.exit(UNAVAILABLE)
+    except SparrowError as error:
+        log.error("%s", error)
+        sys.exit(TASK_FAILED)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    sys.exit(OK)

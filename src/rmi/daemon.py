@@ -1,0 +1,223 @@
+"""A Pyro4 daemon that no peer can stop: Pyro4 answers the calls, asyncio does the waiting.
+
+Everything runs in the one thread of the event loop, so remote methods need no locks. A connection that is silent, slow, broken or
+hostile costs a descriptor for a while and nobody else's time: it has ``GREETING_S`` for its handshake and ``MESSAGE_S`` for each
+message that it begins, and what it may send is bounded before it is read (rmi.wire).
+
+A remote method may answer later: it calls ``defer()``, returns, and answers through what it got.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import builtins
+import logging
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import Pyro4
+from Pyro4 import errors, message
+
+from rmi import wire
+
+GREETING_S = 5.0  # for the whole handshake
+MESSAGE_S = 30.0  # for the rest of a message that has begun
+MAX_CONNECTIONS = 4096
+MAX_UNSENT = 64 * 2**20  # bytes of answers that a peer has not read
+
+log = logging.getLogger("sparrow.daemon")
+
+
+class Connection(asyncio.Protocol):
+    """One connection, in the shape that Pyro4's daemon expects of one."""
+
+    keep_open = False
+
+    def __init__(self, daemon: Daemon) -> None:
+        self.daemon = daemon
+        self.peer: Any = None  # what it said of itself in its handshake
+        self.objectId = None
+        self.pyroInstances: dict = {}
+        self.tracked_resources: weakref.WeakSet = weakref.WeakSet()
+        self.answer_later = False
+        self.timeout = None  # set by Pyro4, meaningless here
+        self._frames = wire.Frames()
+        self._frame: wire.Frame | None = None
+        self._greeted = False
+        self._deadline: asyncio.TimerHandle | None = None
+        self._transport: Any = None
+        self._address: tuple = ("", 0)
+
+    # asyncio calls these
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+        self._address = transport.get_extra_info("peername") or self._address
+        if len(self.daemon.connections) >= MAX_CONNECTIONS:
+            self._transport.abort()
+            return
+        self.daemon.connections.add(self)
+        wire.notice_a_vanished_host(transport.get_extra_info("socket"))
+        self._expect_more_within(GREETING_S)
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            for frame in self._frames.feed(data):
+                self._frame = frame
+                if self._greeted:
+                    self.daemon.handleRequest(self)
+                    self.answer_later = False
+                elif self.daemon._handshake(self):
+                    self._greeted = True
+                    self._frames.largest = wire.MAX_MESSAGE
+                    self._expect_more_within(None)
+                else:
+                    self.close()
+                if self._transport.is_closing():
+                    return
+        except wire.MalformedError as error:
+            self._give_up(str(error))
+        except (errors.PyroError, OSError) as error:  # Pyro4 has logged it, and wants the connection closed
+            self._give_up(str(error))
+        except Exception:  # whatever a peer found to break, it is its own connection that ends
+            log.exception("closing the connection from %s:%s after an unexpected error", *self._address[:2])
+            self._transport.abort()
+        else:
+            if self._greeted and self._frames.partial != (self._deadline is not None):
+                self._expect_more_within(MESSAGE_S if self._frames.partial else None)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._expect_more_within(None)
+        if self in self.daemon.connections:
+            self.daemon.connections.discard(self)
+            self.daemon._clientDisconnect(self)
+
+    # Pyro4 calls these
+
+    @property
+    def sock(self) -> Connection:
+        return self
+
+    def getpeername(self) -> tuple:
+        return self._address
+
+    def recv(self, size: int) -> bytes:
+        assert self._frame is not None
+        return self._frame.recv(size)
+
+    def send(self, data: bytes) -> None:
+        if self.answer_later:
+            self.answer_later = False
+        elif self._transport.get_write_buffer_size() > MAX_UNSENT:
+            self._give_up("it does not read what it asked for")
+        else:
+            self._transport.write(data)
+
+    def close(self) -> None:
+        self._transport.close()
+
+    # ours
+
+    def abort(self) -> None:
+        self._transport.abort()
+
+    def _expect_more_within(self, seconds: float | None) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._deadline = None
+        if seconds is not None:
+            loop = asyncio.get_running_loop()
+            self._deadline = loop.call_later(seconds, self._give_up, f"no whole message in {seconds:.0f} s")
+
+    def _give_up(self, why: str) -> None:
+        log.debug("closing the connection from %s:%s: %s", *self._address[:2], why)
+        self._transport.abort()
+
+
+class Later:
+    """An answer that is still owed to a call."""
+
+    def __init__(self, connection: Connection, seq: int, key: bytes | None) -> None:
+        self.connection = connection
+        self._seq = seq
+        self._key = key
+        connection.answer_later = True
+
+    def answer(self, value: object) -> None:
+        """Send it, if whoever called is still there."""
+        if self.connection in self.connection.daemon.connections:
+            self.connection.send(wire.to_bytes(message.MSG_RESULT, wire.dump(value), self._seq, 0, self._key))
+
+
+class Daemon(Pyro4.core.Daemon):
+    """Serves remote objects on one address.
+
+    ``who`` is told to every peer in the answer to its handshake; ``gone`` is called with what a peer had said of itself, and its
+    connection, when that is closed.
+    """
+
+    def __init__(self, host: str, port: int = 0, gone: Callable[[Any, Connection], None] | None = None) -> None:
+        wire.configure()
+        super().__init__(host=host, port=port)
+        self.who: dict[str, Any] = {}
+        self.connections: set[Connection] = set()
+        self._gone = gone
+        self._server: asyncio.AbstractServer | None = None
+
+    async def serve(self) -> None:
+        """Accept connections from now on."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(lambda: Connection(self), sock=self.sock, backlog=1024)
+
+    def stop(self) -> None:
+        """Close the address and every connection, at once."""
+        if self._server is not None:
+            self._server.close()
+        for connection in list(self.connections):
+            connection.abort()
+        self.connections.clear()
+        self.close()
+
+    @staticmethod
+    def defer() -> Later:
+        """Called by a remote method that will answer later: through what this returns."""
+        context = Pyro4.current_context
+        return Later(context.client, context.seq, context.client.daemon._pyroHmacKey)
+
+    # Pyro4 calls these
+
+    def validateHandshake(self, connection: Connection, data: Any) -> dict:  # noqa: N802
+        connection.peer = data
+        return self.who
+
+    def clientDisconnect(self, connection: Connection) -> None:  # noqa: N802
+        if self._gone is not None:
+            self._gone(connection.peer, connection)
+
+    def _sendExceptionResponse(  # noqa: N802
+        self,
+        connection: Any,
+        seq: int,
+        serializer_id: int,
+        error: BaseException,
+        trace: Any,
+        flags: int = 0,
+        annotations: Any = None,
+    ) -> None:
+        """An error goes out as the built-in or Pyro4 class that every Pyro4 client knows, and without our source in it."""
+        super()._sendExceptionResponse(connection, seq, serializer_id, presentable(error), None, flags, annotations)
+
+    def _Daemon__deserializeBlobArgs(self, protocolmsg: Any) -> Any:  # noqa: N802
+        raise errors.SecurityError("serialized blobs are not accepted")
+
+
+def presentable(error: BaseException) -> BaseException:
+    """An error as another process may see it."""
+    if isinstance(error, errors.PyroError):
+        return error
+    for kind in (TypeError, ValueError, LookupError, AttributeError):
+        if isinstance(error, kind):
+            return error if type(error).__module__ == builtins.__name__ else kind(*error.args)
+    log.error("a remote call failed unexpectedly", exc_info=error)
+    return RuntimeError(f"{type(error).__name__} in the server; its log says more")

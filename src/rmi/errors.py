@@ -1,0 +1,27 @@
+"""What can go wrong between processes. Each says in its text what was tried and what to do next."""
+
+from __future__ import annotations
+
+
+class SparrowError(Exception):
+    """The base of all errors of this package."""
+
+
+class UnavailableError(SparrowError):
+    """Something that is needed cannot be had: a name server, a scheduler, a name, a port. A command ends with exit status 69."""
+
+
+class LostError(SparrowError):
+    """A connection is gone, or its other end has not answered in time. What was under way may or may not have been done."""
+
+
+class SilentError(LostError):
+    """A call was not answered in time, though the connection stands."""
+
+
+class UnreachableError(LostError):
+    """No connection could be made: refused, no such host, or no answer."""
+
+
+class RefusedError(SparrowError):
+    """The other end answered, but will not talk to us: it is full, or has not the object, or wants another key."""
