@@ -31,7 +31,7 @@ class Job:
         spread = m.seconds(length_spread, "length_spread")
         if spread > length:
             raise ValueError(
-                f"length_spread must not be above task_length: {spread:g} is, with {length:g}; no task sleeps less than 0 s"
+                f"length_spread must not be above task_length ({length:g}), not {spread:g}: no task sleeps less than 0 s"
             )
         rng = rng or random.Random()
         self.id = new_id() if id is None else m.identifier(str(id), "id of a job")

@@ -168,7 +168,7 @@ def summary_table(result: dict[str, Any]) -> str:
 # The command
 
 
-class _Interrupted(Exception):
+class _GaveUpError(Exception):
     """The jobs did not all end; carries the exit status and the line that says why."""
 
     def __init__(self, status: int, why: str) -> None:
@@ -189,17 +189,15 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         "124 --timeout reached; 130 Ctrl-C",
     )
     parser.add_argument("method", help=", ".join(METHODS))
-    parser.add_argument("no_of_jobs", type=lambda text: command.whole_number(text, 1, MAX_JOBS), help=f"1 to {MAX_JOBS:,}")
-    parser.add_argument(
-        "no_of_tasks", type=lambda text: command.whole_number(text, 1, m.MAX_TASKS), help=f"of each job, 1 to {m.MAX_TASKS:,}"
-    )
+    parser.add_argument("no_of_jobs", type=_count(MAX_JOBS), help=f"1 to {MAX_JOBS:,}")
+    parser.add_argument("no_of_tasks", type=_count(m.MAX_TASKS), help=f"of each job, 1 to {m.MAX_TASKS:,}")
     parser.add_argument("duration", type=_number_of_seconds, help="of each task, in seconds")
     parser.add_argument(
         "task_spread",
         type=_number_of_seconds,
         nargs="?",
         default=0.0,
-        help="durations are drawn from duration ± task_spread (default: 0)",
+        help="draw each from duration ± task_spread (default: 0)",
     )
     parser.add_argument("--seed", type=int, metavar="N", help="draw the same durations again")
     parser.add_argument("--timeout", type=_number_of_seconds, metavar="S", help="give up waiting after so many seconds")
@@ -215,17 +213,23 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     return parsed
 
 
+def _count(most: int) -> Callable[[str], int]:
+    return lambda text: command.whole_number(text, 1, most)
+
+
 def _number_of_seconds(text: str) -> float:
     try:
-        return m.seconds(float(text), "a time")
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r:.60} is not a number of seconds") from None
+    try:
+        return m.seconds(value, "a time")
     except ValueError as error:
-        raise argparse.ArgumentTypeError(
-            f"{text!r:.60} is not a number of seconds" if "could not" in str(error) else str(error)
-        ) from None
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _await_all(client: SparrowClient, futures: list[Future], progress: terminal.Progress, timeout_s: float | None) -> None:
-    """Return when all jobs have ended; _Interrupted or UnavailableError when that is not to be."""
+    """Return when all jobs have ended; _GaveUpError or UnavailableError when that is not to be."""
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
     late = set(futures)
     while late:
@@ -234,10 +238,8 @@ def _await_all(client: SparrowClient, futures: list[Future], progress: terminal.
             future.result()
         progress.show(client.tasks_ended(), f"· {len(late):,} jobs open")
         if late and deadline is not None and time.monotonic() >= deadline:
-            raise _Interrupted(
-                command.TIMED_OUT,
-                f"--timeout: {len(late):,} of {len(futures):,} jobs have not ended in {timeout_s:g} s; they go on",
-            )
+            why = f"--timeout: {len(late):,} of {len(futures):,} jobs have not ended in {timeout_s:g} s; they go on in the cluster"
+            raise _GaveUpError(command.TIMED_OUT, why)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -256,7 +258,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         futures += [client.submit(job, options.method, wait=not options.no_wait) for job in options.jobs]
         _await_all(client, futures, progress, options.timeout)
-    except _Interrupted as error:
+    except _GaveUpError as error:
         say(str(error))
         status = error.status
     except (UnavailableError, SparrowError, LookupError, TypeError, ValueError) as error:

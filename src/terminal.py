@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from typing import TextIO
 
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
-_ENDS = ("left", "right")
 
 
 def seconds_text(value: float) -> str:

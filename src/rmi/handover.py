@@ -11,6 +11,7 @@ import asyncio
 import json
 import random
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from rmi.channel import Channel
@@ -27,8 +28,8 @@ _NAMED = 1_000  # open jobs named in one question
 class Handover:
     """The jobs of one client and its connections to schedulers. For one event loop only.
 
-    ``notice`` gets a line when something is waited for, and when it is there. ``patience_s`` is how long the first scheduler may take
-    to be found; after that, the jobs wait for one as long as it takes.
+    ``notice`` gets a line when something is waited for. ``patience_s`` is how long the first scheduler may take to be found; after
+    that, the jobs wait for one as long as it takes.
     """
 
     def __init__(self, names: NameServer, notice: Callable[[str], None], patience_s: float) -> None:
@@ -117,8 +118,11 @@ class Handover:
 
     async def _connect(self, name: str, uri: str) -> None:
         channel = await Channel.open(uri, "a client", self._names.key)
-        channel.on_lost = lambda: self._channels.pop(name, None) and None
+        channel.on_lost = partial(self._disconnected, name)
         self._channels[name] = channel
+
+    def _disconnected(self, name: str) -> None:
+        del self._channels[name]
 
     async def _keep_asking(self) -> None:
         """Ask how far the jobs are. A scheduler that does not answer loses its connection, and so the jobs."""
