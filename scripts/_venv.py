@@ -1,0 +1,53 @@
+"""Run in the project's own virtual environment, made on first use: ``_venv.enter(__file__)`` is the first thing a script does."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+PYTHON = VENV / "bin" / "python"
+RUNTIME = ("requirements.txt",)
+TESTS = ("requirements.txt", "tests/requirements.txt")
+
+
+def make(wanted: tuple[str, ...] = RUNTIME) -> None:
+    """Make .venv if it is missing, and install what these requirement files name unless that is done."""
+    if not PYTHON.exists():
+        print("setup: making .venv", file=sys.stderr)
+        made = subprocess.run([sys.executable, "-m", "venv", str(VENV)], check=False)
+        if made.returncode != 0:
+            sys.exit("setup: Python could not make a virtual environment; on Debian and Ubuntu: apt install python3-venv")
+    missing = [name for name in wanted if not _is_installed(name)]
+    if missing:
+        print(f"setup: installing {' and '.join(missing)}", file=sys.stderr)
+        files = [part for name in missing for part in ("-r", str(ROOT / name))]
+        install = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *files]
+        if subprocess.run(install, check=False).returncode != 0:
+            sys.exit("setup: pip could not install the requirements; what it said is above")
+        for name in missing:
+            _stamp(name).write_text(_digest(name))
+
+
+def enter(script: str, wanted: tuple[str, ...] = RUNTIME) -> None:
+    """Go on in .venv: returns at once if we are in it, else makes it and starts the script again there."""
+    make(wanted)
+    if Path(sys.prefix).resolve() != VENV.resolve():
+        os.execv(PYTHON, [str(PYTHON), script, *sys.argv[1:]])
+    sys.path.insert(0, str(ROOT))
+
+
+def _stamp(name: str) -> Path:
+    return VENV / f".installed-{name.replace('/', '-')}"
+
+
+def _digest(name: str) -> str:
+    return hashlib.sha256((ROOT / name).read_bytes()).hexdigest()
+
+
+def _is_installed(name: str) -> bool:
+    return _stamp(name).exists() and _stamp(name).read_text() == _digest(name)
