@@ -129,13 +129,24 @@ class LocalCluster:
 
     def stats(self, scheduler: int = 1) -> dict[str, Any]:
         """What that scheduler says of itself; empty while it cannot be reached."""
-        host, _, port = self.nameserver.rpartition(":")
         try:
-            with Pyro4.locateNS(host, int(port)) as names, Pyro4.Proxy(names.lookup(f"sparrow.scheduler.{scheduler}")) as proxy:
-                proxy._pyroTimeout = 2.0
+            with self.proxy(f"sparrow.scheduler.{scheduler}") as proxy:
                 return dict(proxy.stats())
         except Pyro4.errors.PyroError:
             return {}
+
+    def load(self, worker: str) -> int:
+        """Tasks and reservations that the worker has."""
+        with self.proxy(f"sparrow.worker.{worker}") as proxy:
+            return int(proxy.find_load())
+
+    def proxy(self, name: str) -> Pyro4.Proxy:
+        """A remote object of this cluster. NamingError if there is none of that name."""
+        host, _, port = self.nameserver.rpartition(":")
+        with Pyro4.locateNS(host, int(port)) as names:
+            proxy = Pyro4.Proxy(names.lookup(name))
+        proxy._pyroTimeout = 10.0
+        return proxy
 
     def kill(self, name: str, number: int = signal.SIGKILL) -> None:
         """Send a signal to a process; after SIGKILL it is also forgotten."""

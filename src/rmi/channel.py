@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Optional
 
 import Pyro4
 from Pyro4 import errors, message
@@ -23,6 +23,9 @@ _CHECK_S = 0.25  # how often the deadlines of calls in flight are looked at
 _MAX_CALLS = 0x7FFF  # in flight at once: sequence numbers have 16 bits
 
 
+Ended = Callable[[Optional[Exception], Any], None]
+
+
 class Channel(asyncio.Protocol):
     """One connection to one remote object. For one event loop only."""
 
@@ -32,7 +35,7 @@ class Channel(asyncio.Protocol):
         self.on_lost: Callable[[], None] | None = None
         self._key = key
         self._frames = wire.Frames(wire.MAX_MESSAGE)
-        self._calls: dict[int, tuple[asyncio.Future, float | None]] = {}
+        self._calls: dict[int, tuple[Ended, float | None]] = {}
         self._seq = 0
         self._transport: Any = None
         self._greeting: asyncio.Future | None = None
@@ -75,29 +78,42 @@ class Channel(asyncio.Protocol):
         self._transport.write(wire.to_bytes(message.MSG_CONNECT, wire.dump({"handshake": who}), 0, key=self._key))
         self.peer = await self._greeting
 
-    def call(self, method: str, *arguments: Any, timeout_s: float | None = ANSWER_S) -> asyncio.Future:
-        """Begin a call. The future has its result, or the exception that it raised there, or LostError.
+    async def call(self, method: str, *arguments: Any, timeout_s: float | None = ANSWER_S) -> Any:
+        """Call and wait for the result. Raises what the method raised there, or LostError. For ``timeout_s`` see ``begin``."""
+        future = self._loop.create_future()
+
+        def ended(error: Exception | None, value: Any) -> None:
+            if not future.done():
+                if error is None:
+                    future.set_result(value)
+                else:
+                    future.set_exception(error)
+
+        self.begin(method, arguments, ended, timeout_s)
+        return await future
+
+    def begin(self, method: str, arguments: tuple, ended: Ended, timeout_s: float | None = ANSWER_S) -> None:
+        """Begin a call; ``ended`` gets its exception, or None and its result, as soon as that arrives.
 
         One call that is not answered within ``timeout_s`` (None: it may take for ever) ends the whole channel.
         """
-        future = self._loop.create_future()
         if self._transport is None or self._transport.is_closing():
-            future.set_exception(LostError(f"the connection to {self.address} is closed"))
-            return future
+            self._loop.call_soon(ended, LostError(f"the connection to {self.address} is closed"), None)
+            return
         if len(self._calls) >= _MAX_CALLS:
-            future.set_exception(RefusedError(f"{_MAX_CALLS} calls to {self.address} are in flight: wait for some to end"))
-            return future
+            why = f"{_MAX_CALLS} calls to {self.address} are in flight: wait for some to end"
+            self._loop.call_soon(ended, RefusedError(why), None)
+            return
         while True:
             self._seq = (self._seq + 1) & 0xFFFF
             if self._seq not in self._calls:
                 break
         deadline = None if timeout_s is None else self._loop.time() + timeout_s
-        self._calls[self._seq] = (future, deadline)
+        self._calls[self._seq] = (ended, deadline)
         data = wire.dump_call(self.uri.object, method, arguments)
         self._transport.write(wire.to_bytes(message.MSG_INVOKE, data, self._seq, key=self._key))
         if deadline is not None and self._check is None:
             self._check = self._loop.call_later(_CHECK_S, self._check_deadlines)
-        return future
 
     def close(self) -> None:
         if self._transport is not None:
@@ -119,17 +135,14 @@ class Channel(asyncio.Protocol):
         wire.notice_a_vanished_host(transport.get_extra_info("socket"))
 
     def data_received(self, data: bytes) -> None:
+        answers = []
         try:
             for frame in self._frames.feed(data):
-                answer = message.Message.recv(frame, hmac_key=self._key)
-                value = wire.load(answer.data) if answer.data else None
-                if answer.type == message.MSG_RESULT:
-                    self._answered(answer.seq, answer.flags, value)
-                elif self._greeting is not None and not self._greeting.done():
-                    if answer.type == message.MSG_CONNECTOK:
-                        self._greeting.set_result(value)
-                    else:
-                        self._greeting.set_exception(RefusedError(f"{self.address} refuses: {value}"))
+                if self._key is None and not frame.annotated:
+                    payload = frame.payload
+                else:
+                    payload = message.Message.recv(frame, hmac_key=self._key).data
+                answers.append((frame, wire.load(payload)))
         except wire.MalformedError as error:
             self._fail(LostError(f"{self.address} does not speak our protocol: {error}"))
             self.close()
@@ -137,8 +150,16 @@ class Channel(asyncio.Protocol):
             self._fail(RefusedError(f"{self.address} and we do not agree: {error}"))
             self.close()
         except Exception as error:  # a peer may send anything at all
-            self._fail(LostError(f"{self.address} sent something that cannot be read: {error!r}"))
+            self._fail(LostError(f"{self.address} sent something that cannot be read: {error!r:.200}"))
             self.close()
+        for frame, value in answers:
+            if frame.kind == message.MSG_RESULT:
+                self._answered(frame.seq, frame.flags, value)
+            elif self._greeting is not None and not self._greeting.done():
+                if frame.kind == message.MSG_CONNECTOK:
+                    self._greeting.set_result(value)
+                else:
+                    self._greeting.set_exception(RefusedError(f"{self.address} refuses: {value}"))
 
     def connection_lost(self, error: Exception | None) -> None:
         if self._check is not None:
@@ -148,19 +169,18 @@ class Channel(asyncio.Protocol):
             self.on_lost()
 
     def _answered(self, seq: int, flags: int, value: Any) -> None:
-        future, _ = self._calls.pop(seq, (None, None))
-        if future is not None and not future.done():
-            if flags & message.FLAGS_EXCEPTION:
-                future.set_exception(value if isinstance(value, Exception) else RefusedError(str(value)))
-            else:
-                future.set_result(value)
+        ended, _ = self._calls.pop(seq, (None, None))
+        if ended is None:
+            return
+        if flags & message.FLAGS_EXCEPTION:
+            ended(value if isinstance(value, Exception) else RefusedError(str(value)), None)
+        else:
+            ended(None, value)
 
     def _fail(self, error: Exception) -> None:
         calls, self._calls = self._calls, {}
-        waiting = [future for future, _ in calls.values()]
-        if self._greeting is not None:
-            waiting.append(self._greeting)
-        for future in waiting:
-            if not future.done():
-                future.set_exception(error)
-                future.exception()  # whoever waited may have gone: then nobody needs to hear of it
+        for ended, _ in calls.values():
+            ended(error, None)
+        if self._greeting is not None and not self._greeting.done():
+            self._greeting.set_exception(error)
+            self._greeting.exception()  # whoever waited may have gone: then nobody needs to hear of it

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 import Pyro4
-from Pyro4 import errors, message
+from Pyro4 import errors, message, util
 
 from rmi import wire
 
@@ -66,7 +66,7 @@ class Connection(asyncio.Protocol):
             for frame in self._frames.feed(data):
                 self._frame = frame
                 if self._greeted:
-                    self.daemon.handleRequest(self)
+                    self.daemon.respond(self, frame)
                     self.answer_later = False
                 elif self.daemon._handshake(self):
                     self._greeted = True
@@ -147,7 +147,7 @@ class Later:
     def answer(self, value: object) -> None:
         """Send it, if whoever called is still there."""
         if self.connection in self.connection.daemon.connections:
-            self.connection.send(wire.to_bytes(message.MSG_RESULT, wire.dump(value), self._seq, 0, self._key))
+            self.connection.send(wire.to_bytes(message.MSG_RESULT, wire.dump(value), self._seq, self._key))
 
 
 class Daemon(Pyro4.core.Daemon):
@@ -178,6 +178,25 @@ class Daemon(Pyro4.core.Daemon):
             connection.abort()
         self.connections.clear()
         self.close()
+
+    def respond(self, connection: Connection, frame: wire.Frame) -> None:
+        """Answer one request. A plain call, which nearly all are, takes the short way; Pyro4 does the rest, three times slower."""
+        plain = frame.kind == message.MSG_INVOKE and not frame.flags and not frame.annotated and frame.serializer == wire.SERPENT_ID
+        if not plain or self._pyroHmacKey is not None:
+            self.handleRequest(connection)
+            return
+        context = Pyro4.current_context
+        context.client, context.seq = connection, frame.seq
+        try:
+            object_id, method, arguments, keywords = wire.load_call(frame.payload)
+            target = self.objectsById.get(object_id)
+            if target is None:
+                raise errors.DaemonError("unknown object")
+            result = wire.dump(util.getAttribute(target, method)(*arguments, **keywords))
+        except Exception as error:
+            self._sendExceptionResponse(connection, frame.seq, wire.SERPENT_ID, error, None)
+        else:
+            connection.send(wire.to_bytes(message.MSG_RESULT, result, frame.seq))
 
     @staticmethod
     def defer() -> Later:

@@ -143,11 +143,9 @@ class Peer:
         if batch:
             self._one_by_one = max(0, self._one_by_one - 1)
             method, *arguments = self._route(batch)
-            call = channel.call(method, *arguments, timeout_s=LOST_AFTER_S)
-            call.add_done_callback(partial(self._call_ended, channel, batch))
+            channel.begin(method, tuple(arguments), partial(self._call_ended, channel, batch), LOST_AFTER_S)
 
-    def _call_ended(self, channel: Channel, batch: list[Message], call: asyncio.Future) -> None:
-        error = call.exception()
+    def _call_ended(self, channel: Channel, batch: list[Message], error: Exception | None, value: Any) -> None:
         if channel is not self._channel:
             return  # that connection has been given up, and what it carried goes out again
         if isinstance(error, SilentError):
@@ -158,7 +156,8 @@ class Peer:
             self._not_taken(batch, error)
         else:
             self._outbox.delivered()
-            self._answered(batch, call.result())
+            self._flushing = True  # what the answer gives rise to goes out below, at once
+            self._answered(batch, value)
             self._flush()
 
     def _not_taken(self, batch: list[Message], error: BaseException) -> None:

@@ -1,0 +1,419 @@
+"""The real commands as real processes: the same contract as the simulation, and what only shows between processes."""
+
+import json
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import threading
+import time
+
+import Pyro4
+import pytest
+from conftest import ROOT, LocalCluster, assert_books_are_empty, client, eventually
+from contract import METHODS, Contract
+
+from Job import Job
+from SparrowClient import SparrowClient
+
+
+class Live:
+    """A running cluster in the shape that the contract asks for."""
+
+    def __init__(self, cluster):
+        self.cluster = cluster
+        self.workers = {name for name in cluster.processes if name.startswith("host")}
+
+    def run(self, specs, client=0):
+        with SparrowClient(self.cluster.nameserver) as one:
+            futures = [one.submit(Job.from_durations(spec.durations_s, spec.id), spec.method) for spec in specs]
+            reports = [as_wire(future.result(60)) for future in futures]
+        assert_books_are_empty(self.cluster)
+        return reports
+
+    def run_together(self, first, second):
+        reports = {}
+        threads = [
+            threading.Thread(target=lambda name=name, specs=specs: reports.update({name: self.run(specs)}))
+            for name, specs in (("first", first), ("second", second))
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return reports["first"], reports["second"]
+
+
+def as_wire(report):
+    return {
+        **report._asdict(),
+        "submitted_s": report.submitted,
+        "finished_s": report.finished,
+        "tasks": [list(task) for task in report.tasks],
+        "failed": [list(item) for item in report.failed.items()],
+    }
+
+
+class TestLive(Contract):
+    @pytest.fixture
+    def cluster(self, clusters):
+        return lambda workers: Live(clusters(workers))
+
+
+# The command line
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_json_says_what_happened(clusters, method):
+    ended = client(clusters(8), method, 4, 5, 0.01, 0.005, "--seed", 3, "--json")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    result = json.loads(ended.stdout)
+    assert list(result) == [
+        *("method", "jobs", "tasks", "completed", "failed", "retried"),
+        *("makespan_s", "response_s", "slowdown", "tasks_per_worker"),
+    ]
+    assert (result["method"], result["jobs"], result["tasks"], result["completed"]) == (method, 4, 20, 20)
+    assert (result["failed"], result["retried"]) == (0, 0)
+    assert sum(result["tasks_per_worker"].values()) == 20
+    assert set(result["tasks_per_worker"]) <= {f"host{n}" for n in range(1, 9)}
+    assert 0 < result["response_s"]["p50"] <= result["response_s"]["p95"] <= result["response_s"]["p99"] <= result["makespan_s"]
+    assert 1 <= result["slowdown"]["p50"] <= result["slowdown"]["p95"]
+
+
+def test_a_table_for_people(clusters):
+    ended = client(clusters(8), "BATCH", 2, 5, 0.01)
+    assert ended.returncode == 0
+    for words in ("BATCH", "10 of 10", "makespan", "p50", "p95", "p99", "response / ideal", "run again", "failed"):
+        assert words in ended.stdout
+
+
+def test_quiet_prints_nothing(clusters):
+    ended = client(clusters(8), "BATCH", 2, 5, 0.01, "--quiet")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+
+
+def test_no_wait_leaves_at_once_and_the_jobs_still_run(clusters):
+    cluster = clusters(8)
+    before = cluster.proxy("sparrow.scheduler.1").stats()["methods"].get("BATCH", {"counts": {"tasks": 0}})["counts"]["tasks"]
+    ended = client(cluster, "BATCH", 2, 4, 0.3, "--no-wait")
+    assert (ended.returncode, ended.stdout) == (0, "2 jobs handed over\n")
+    assert cluster.stats()["methods"]["BATCH"]["counts"]["tasks"] == before + 8
+    assert cluster.stats()["open_jobs"] == 2
+    assert_books_are_empty(cluster)
+
+
+def test_two_clients_with_the_same_seed_get_their_own_reports(clusters):
+    cluster = clusters(8)
+    command = [sys.executable, str(ROOT / "src" / "SparrowClient.py")]
+    options = ["5", "6", "0.02", "0.02", "--seed", "1", "--json", "--nameserver", cluster.nameserver]
+    running = [
+        subprocess.Popen([*command, method, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for method in METHODS
+    ]
+    for method, process in zip(METHODS, running):
+        out, err = process.communicate(timeout=60)
+        assert (process.returncode, err) == (0, "")
+        result = json.loads(out)
+        assert (result["method"], result["jobs"], result["completed"]) == (method, 5, 30)
+    assert_books_are_empty(cluster)
+
+
+def test_the_timeout_ends_the_wait(clusters):
+    ended = client(clusters(1), "BATCH", 2, 1, 1.0, "--timeout", 0.5, "--json")
+    assert ended.returncode == 124
+    assert "2 of 2 jobs have not ended in 0.5 s" in ended.stderr
+    assert json.loads(ended.stdout)["completed"] == 0
+    assert_books_are_empty(clusters(1))
+
+
+def test_ctrl_c_ends_the_client_at_once(clusters):
+    command = [sys.executable, str(ROOT / "src" / "SparrowClient.py"), "BATCH", "1", "1", "1.5"]
+    running = subprocess.Popen([*command, "--nameserver", clusters(1).nameserver], stderr=subprocess.PIPE, text=True)
+    eventually(lambda: clusters(1).stats()["open_jobs"] == 1)
+    began = time.monotonic()
+    running.send_signal(signal.SIGINT)
+    _, err = running.communicate(timeout=10)
+    assert time.monotonic() - began < 1.0
+    assert running.returncode == 130
+    assert "interrupted" in err
+    assert "Traceback" not in err
+    assert_books_are_empty(clusters(1))
+
+
+def test_the_methods_rank_as_in_the_paper(clusters):
+    """10 jobs of 10 tasks on 10 workers, as in the issue's example but ten times as fast."""
+    cluster = clusters(10)
+    makespan = {}
+    with SparrowClient(cluster.nameserver) as one:
+        for method in METHODS:
+            times = []
+            for _ in range(5):
+                began = time.monotonic()
+                one.run(method, 10, 10, 0.1)
+                times.append(time.monotonic() - began)
+            makespan[method] = statistics.median(times)
+    noise = 1.05
+    assert makespan["BATCH+LATE_BINDING"] <= noise * makespan["BATCH"]
+    assert makespan["BATCH"] <= noise * makespan["CHOOSE_TWO"]
+    assert makespan["CHOOSE_TWO"] < makespan["RANDOM"]
+    assert 1.0 <= makespan["BATCH+LATE_BINDING"] < 1.25
+
+
+# What is asked over the wire, by anyone
+
+
+WRONG_JOBS = [
+    (None, TypeError),
+    (3, TypeError),
+    ([], TypeError),
+    ("not json", ValueError),
+    ("[" * 100_000, ValueError),
+    ({}, TypeError),
+    ({"id": "a", "durations_s": []}, ValueError),
+    ({"id": "a", "durations_s": [0.0] * 100_001}, ValueError),
+    ({"id": "a", "durations_s": [-1.0]}, ValueError),
+    ({"id": "a", "durations_s": [float("nan")]}, ValueError),
+    ({"id": "a", "durations_s": [float("inf")]}, ValueError),
+    ({"id": "a", "durations_s": [True]}, TypeError),
+    ({"id": "a", "durations_s": ["1"]}, TypeError),
+    ({"id": "", "durations_s": [1.0]}, ValueError),
+    ({"id": "a b", "durations_s": [1.0]}, ValueError),
+    ({"id": "x" * 129, "durations_s": [1.0]}, ValueError),
+    ({"id": 7, "durations_s": [1.0]}, TypeError),
+    ({"id": "a", "durations_s": [1.0], "method": "WORST"}, ValueError),
+    ({"id": "a", "durations_s": [1.0], "method": 3}, TypeError),
+    ({"id": "a", "durations_s": [1.0], "wait": 1}, TypeError),
+    ({"id": "a", "durations_s": [1.0], "more": 1}, ValueError),
+    ({"__class__": "os.system", "id": "a"}, Exception),
+]
+
+
+@pytest.mark.parametrize(("job", "error"), WRONG_JOBS, ids=lambda value: repr(value)[:40])
+def test_a_wrong_job_is_refused_and_changes_nothing(clusters, job, error):
+    with clusters(8).proxy("sparrow.scheduler.1") as scheduler:
+        before = scheduler.stats()["methods"]
+        with pytest.raises(error) as caught:
+            scheduler.schedule(job)
+        assert not isinstance(caught.value, Pyro4.errors.ConnectionClosedError)
+        assert scheduler.stats()["methods"] == before
+        assert scheduler.stats()["open_jobs"] == 0
+
+
+WRONG_CALLS = [
+    ("set_method", ("WORST",), ValueError),
+    ("set_method", (3,), ValueError),
+    ("stats", ("job",), TypeError),
+    ("request_task", ("host1", "x", '[["Ask","nobody",0]]'), LookupError),
+    ("task_completed", ("host1", "x", '[["Done","nobody",0,1,0.0,0.0]]'), LookupError),
+    ("task_completed", ("host1", "x", '[["Done","nobody",0,1,0.0]]'), TypeError),
+    ("task_completed", ("host1", "x", '[["Done","nobody",-1,1,0.0,0.0]]'), ValueError),
+    ("task_completed", ("host1", "x", '[["Launch","a",0,1,0.0]]'), ValueError),
+    ("task_completed", ("host1", "x", '{"__class__": 1}'), TypeError),
+    ("task_completed", ("host1", "x", {"__class__": "x"}), Exception),
+    ("task_completed", (1, "x", "[]"), TypeError),
+    ("task_completed", ("host1",), TypeError),
+    ("run", (), AttributeError),
+    ("_perform", ((),), AttributeError),
+]
+
+
+@pytest.mark.parametrize(("method", "arguments", "error"), WRONG_CALLS, ids=lambda value: repr(value)[:40])
+def test_a_wrong_call_is_refused_with_a_typed_error(clusters, method, arguments, error):
+    with clusters(8).proxy("sparrow.scheduler.1") as scheduler:
+        before = scheduler.stats()["methods"]
+        with pytest.raises(error) as caught:
+            scheduler._pyroInvoke(method, arguments, {})
+        assert not isinstance(caught.value, Pyro4.errors.ConnectionClosedError)
+        assert scheduler.stats()["methods"] == before
+
+
+def test_unknown_tasks_of_a_known_job_are_refused(clusters):
+    with clusters(8).proxy("sparrow.scheduler.1") as scheduler:
+        scheduler.schedule({"id": "known", "durations_s": [0.5], "method": "BATCH", "wait": False})
+        with pytest.raises(LookupError, match="unknown task 1 of job 'known'"):
+            scheduler.task_completed("host1", "x", [["Done", "known", 1, 1, 0.0, 0.0]])
+    assert_books_are_empty(clusters(8))
+
+
+def test_a_worker_answers_anyone_who_asks(clusters):
+    with clusters(8).proxy("sparrow.worker.host1") as worker:
+        assert worker.get_name() == "host1"
+        assert worker.find_load() == 0
+        with pytest.raises(ValueError, match="not the name of a scheduler"):
+            worker.add_task("somebody", "x", [])
+        with pytest.raises(ValueError, match="unexpected message"):
+            worker.add_task("sparrow.scheduler.1", "x", [["Reserve", "a", 1]])
+        with pytest.raises(TypeError, match="batch must be a list"):
+            worker.set_late_binding("sparrow.scheduler.1", "x", 3)
+
+
+def test_a_job_can_be_submitted_by_hand_and_asked_for_again(clusters):
+    with clusters(8).proxy("sparrow.scheduler.1") as scheduler:
+        job = {"id": f"by-hand-{time.time()}", "durations_s": [0.0, 0.01], "method": "BATCH+LATE_BINDING"}
+        report = scheduler.schedule(job)
+        assert [row[3] for row in report["tasks"]] == [1, 1]
+        assert scheduler.schedule(job) == report
+
+
+def test_the_default_method_is_for_jobs_that_name_none(clusters):
+    with clusters(8).proxy("sparrow.scheduler.1") as scheduler:
+        scheduler.set_method("CHOOSE_TWO")
+        assert scheduler.schedule({"id": f"default-{time.time()}", "durations_s": [0.0]})["method"] == "CHOOSE_TWO"
+        scheduler.set_method("RANDOM")
+
+
+# Coming and going
+
+
+def test_tasks_of_a_killed_worker_run_elsewhere(cluster):
+    with SparrowClient(cluster.nameserver) as one:
+        for method in METHODS:
+            future = one.submit(Job(None, 6, 0.6), method)
+            victim = eventually(lambda: next((name for name, held in cluster.stats()["workers"].items() if held["runs"]), None))
+            cluster.kill(victim)
+            report = future.result(20)
+            assert not report.failed
+            assert report.retried >= 1
+            assert victim not in {task.worker for task in report.tasks}
+            cluster.start_worker(victim)
+            cluster.wait_ready()
+    assert_books_are_empty(cluster)
+
+
+def test_a_worker_that_starts_is_used_by_the_next_job(cluster):
+    cluster.start_worker("host4")
+    eventually(lambda: "ready at" in cluster.log("host4"))
+    with SparrowClient(cluster.nameserver) as one:
+        (report,) = one.run("BATCH", 1, 8, 0.01)
+    assert "host4" in {task.worker for task in report.tasks}
+
+
+@pytest.mark.parametrize("cluster", [{"workers": 0}], indirect=True)
+def test_a_job_waits_for_the_first_worker_and_the_client_says_so(cluster):
+    late = client(cluster, "BATCH", 1, 2, 0.01, "--timeout", 1.5)
+    assert late.returncode == 124
+    assert "no worker yet; start one on each machine with: python Worker.py" in late.stderr
+    with SparrowClient(cluster.nameserver) as one:
+        futures = {method: one.submit(Job(None, 4, 0.01), method) for method in METHODS}
+        cluster.start_worker("host1")
+        for future in futures.values():
+            assert not future.result(20).failed
+
+
+@pytest.mark.parametrize("signalled", [signal.SIGINT, signal.SIGTERM])
+def test_a_worker_that_stops_hands_back_what_it_holds(cluster, signalled):
+    with SparrowClient(cluster.nameserver) as one:
+        future = one.submit(Job.from_durations([1.0] * 9), "BATCH")
+        eventually(lambda: cluster.load("host1") == 3)
+        process = cluster.processes.pop("host1")
+        began = time.monotonic()
+        process.send_signal(signalled)
+        assert process.wait(5) == 0
+        assert time.monotonic() - began < 1.0
+        report = future.result(20)
+    assert not report.failed
+    assert report.retried == 0
+    with pytest.raises(Pyro4.errors.NamingError):
+        cluster.proxy("sparrow.worker.host1")
+    assert "Traceback" not in cluster.log("host1")
+
+
+def test_a_scheduler_stops_within_a_second_and_gives_its_name_back(cluster):
+    process = cluster.processes.pop("scheduler1")
+    began = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(5) == 0
+    assert time.monotonic() - began < 1.0
+    with pytest.raises(Pyro4.errors.NamingError):
+        cluster.proxy("sparrow.scheduler.1")
+    assert "Traceback" not in cluster.log("scheduler1")
+
+
+def test_a_second_signal_ends_a_worker_at_once(cluster):
+    with SparrowClient(cluster.nameserver) as one:
+        one.submit(Job.from_durations([0.4] * 3), "BATCH")
+        eventually(lambda: cluster.load("host1") == 1)
+        process = cluster.processes.pop("host1")
+        process.send_signal(signal.SIGTERM)
+        eventually(lambda: "stopping on SIGTERM" in cluster.log("host1"))
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(5) == 128 + signal.SIGTERM
+
+
+def test_a_killed_scheduler_is_found_again_with_its_jobs(cluster):
+    with SparrowClient(cluster.nameserver) as one:
+        futures = [one.submit(Job(None, 4, 0.3), method) for method in METHODS]
+        eventually(lambda: cluster.stats()["open_jobs"] == 4)
+        cluster.kill("scheduler1")
+        cluster.start_scheduler(1)
+        for future in futures:
+            assert not future.result(30).failed
+    assert_books_are_empty(cluster)
+
+
+@pytest.mark.parametrize("cluster", [{"workers": 3, "schedulers": 2}], indirect=True)
+def test_jobs_of_a_killed_scheduler_go_to_the_next(cluster):
+    with SparrowClient(cluster.nameserver) as one:
+        futures = [one.submit(Job(None, 3, 0.3), method) for method in (*METHODS, *METHODS)]
+        eventually(lambda: cluster.stats(1)["open_jobs"] == cluster.stats(2)["open_jobs"] == 4)
+        cluster.kill("scheduler1")
+        for future in futures:
+            assert not future.result(30).failed
+    assert_books_are_empty(cluster)
+
+
+def test_a_restarted_name_server_is_found_again_by_all(cluster):
+    port = int(cluster.nameserver.rpartition(":")[2])
+    cluster.kill("nameserver")
+    cluster.start_nameserver(port)
+    with SparrowClient(cluster.nameserver) as one:
+        (report,) = one.run("BATCH+LATE_BINDING", 1, 6, 0.01, timeout_s=20)
+    assert not report.failed
+    names = {"sparrow.scheduler.1", *(f"sparrow.worker.host{n}" for n in (1, 2, 3))}
+    with Pyro4.locateNS("127.0.0.1", port) as ns:
+        eventually(lambda: names <= set(ns.list()), 8.0, "they had not registered again")
+
+
+def test_everything_may_start_before_what_it_needs(tmp_path):
+    """Client, worker, scheduler, name server: the wrong way round."""
+    own = LocalCluster(0)
+    with own:
+        port = int(own.nameserver.rpartition(":")[2])
+        own.kill("scheduler1")
+        own.kill("nameserver")
+        command = [sys.executable, str(ROOT / "src" / "SparrowClient.py"), "BATCH+LATE_BINDING", "2", "3", "0.01", "--json"]
+        waiting = subprocess.Popen(
+            [*command, "--nameserver", own.nameserver], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        own.start_worker("host1")
+        eventually(lambda: "waiting for the name server" in own.log("host1"))
+        own.start_scheduler(1)
+        own.start_nameserver(port)
+        out, err = waiting.communicate(timeout=30)
+        assert waiting.returncode == 0, err
+        assert json.loads(out)["completed"] == 6
+        assert "start one with: pyro4-ns" in err
+
+
+def test_workers_on_one_host_take_names_of_their_own(cluster):
+    for name in ("first", "second"):
+        cluster._spawn(name, str(ROOT / "src" / "Worker.py"), "--nameserver", cluster.nameserver)
+        eventually(lambda name=name: "ready at" in cluster.log(name))
+    assert {socket.gethostname(), f"{socket.gethostname()}.2"} <= set(cluster.stats()["workers"])
+
+
+def test_ten_idle_workers_and_a_scheduler_cost_nothing_worth_measuring(clusters):
+    cluster = clusters(10)
+    processes = [process for name, process in cluster.processes.items() if name != "nameserver"]
+
+    def used_s():
+        ticks = 0
+        for process in processes:
+            with open(f"/proc/{process.pid}/stat") as stat:
+                ticks += sum(int(part) for part in stat.read().rpartition(")")[2].split()[11:13])
+        return ticks / 100
+
+    assert_books_are_empty(cluster)
+    before, began = used_s(), time.monotonic()
+    threading.Event().wait(5.0)
+    assert (used_s() - before) / (time.monotonic() - began) < 0.02
