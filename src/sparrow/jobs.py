@@ -59,7 +59,6 @@ class Job:
         self.rounds: dict[int, Round] = {}
         self.rounds_begun = 0
         self.reserved: dict[int, str] = {}  # reservations out: number -> worker
-        self.reservations_made = 0
         self.assigned: dict[int, int] = {}  # reservations that got a task: number -> task
         self.retried = 0
 

@@ -22,6 +22,7 @@ MAX_RETRIES = 3  # times that a task is placed again after its worker was lost; 
 PROBE_TIMEOUT_S = 1.0  # a round of probes is decided on the answers that are there by then
 HEARTBEAT_S = 0.5  # between two heartbeats to a worker that holds something
 SETTLED_S = 1.0  # a message older than this has arrived, or is lost
+DOUBTED_S = 3.0  # a worker that was given up and is back is asked for so long what it still holds of what was taken back
 GATHER_S = 0.1  # the first worker to join does not get all the jobs that waited for one: others get this long to join
 REMEMBERED_JOBS = 10_000  # ended jobs whose late messages are known to be late, not wrong
 
@@ -55,6 +56,9 @@ class JobTable:
         self._ended: OrderedDict[str, None] = OrderedDict()
         self._starving: dict[str, Job] = {}  # jobs with tasks for which there was no worker at all
         self._feed_at_s: float | None = None
+        self._reservations_made = 0  # a number is never used twice, not even for a job that is submitted again after its end
+        self._given_up: dict[str, str] = {}  # workers that were lost -> incarnation
+        self._doubted: dict[str, float] = {}  # workers that were lost and are back in the same incarnation -> until when
         self.counts: dict[str, Counter] = {}  # per method: jobs, tasks, probes, reservations, no_ops, cancellations, ...
 
     # Events: from clients, and from the world
@@ -80,6 +84,8 @@ class JobTable:
             if known.incarnation == incarnation:
                 return out
             out += self.lost(worker, now)
+        if self._given_up.pop(worker, None) == incarnation:
+            self._doubted[worker] = now + DOUBTED_S
         self.workers[worker] = WorkerEntry(incarnation, slots)
         self._sampler.add(worker)
         if self._starving and self._feed_at_s is None:
@@ -92,6 +98,8 @@ class JobTable:
         entry = self.workers.pop(worker, None)
         if entry is not None:
             self._sampler.remove(worker)
+            self._given_up[worker] = entry.incarnation
+            self._doubted.pop(worker, None)
             self._take_back(worker, entry.runs, entry.reservations, True, now, out)
             self._probe_in_vain(worker, now, out)
         return out
@@ -104,15 +112,17 @@ class JobTable:
         for job in list(self.jobs.values()):
             for round_ in [r for r in job.rounds.values() if now >= r.deadline_s]:
                 self._decide(job, round_, now, out)
+        for worker in [worker for worker, until_s in self._doubted.items() if now >= until_s]:
+            del self._doubted[worker]
         for worker, entry in self.workers.items():
-            if entry.holds_anything() and now - entry.heartbeat_s >= HEARTBEAT_S:
+            if (entry.holds_anything() or worker in self._doubted) and now - entry.heartbeat_s >= HEARTBEAT_S:
                 entry.heartbeat_s = now
                 out.append(Send(worker, self._heartbeat(entry, now)))
         return out
 
     @property
     def busy(self) -> bool:
-        return bool(self.jobs)
+        return bool(self.jobs or self._doubted)
 
     # Events: messages from workers
 
@@ -142,7 +152,7 @@ class JobTable:
                     raise UnknownIdError(f"unknown job {message.job!r}")
             elif isinstance(message, m.Done) and message.task >= len(job.tasks):
                 raise UnknownIdError(f"unknown task {message.task} of job {message.job!r}: it has {len(job.tasks)}")
-            elif isinstance(message, m.Ask) and message.reservation >= job.reservations_made:
+            elif isinstance(message, m.Ask) and message.reservation >= self._reservations_made:
                 raise UnknownIdError(f"unknown reservation {message.reservation} of job {message.job!r}")
 
     def _on_load(self, worker: str, load: m.Load, now: float, out: list[Command]) -> None:
@@ -160,6 +170,7 @@ class JobTable:
             self._end_reservation(job, ask.reservation)
             if job.unplaced:
                 job.assigned[ask.reservation] = job.unplaced.popleft()
+                self._count(job, "assigned")
                 self._placed(job, job.assigned[ask.reservation], worker, now)
             else:
                 self._count(job, "no_ops")
@@ -258,8 +269,8 @@ class JobTable:
         short = PROBE_RATIO * len(job.unplaced) - len(job.reserved)
         if short > 0:
             for worker in job.method.probe(-(-short // PROBE_RATIO), self._sampler.names, self._rng):
-                number = job.reservations_made
-                job.reservations_made += 1
+                number = self._reservations_made
+                self._reservations_made += 1
                 job.reserved[number] = worker
                 self.workers[worker].reservations[job.id, number] = now
                 self._count(job, "reservations")
@@ -303,7 +314,7 @@ class JobTable:
             again = [index for index in given_up.get(job_id, ()) if self._try_again(job, index, worker, lost, now, out)]
             if again:
                 self._place(job, again, now, out)
-            elif job.unplaced and job_id in self.jobs:
+            elif job.method.late_binding and job.unplaced and job_id in self.jobs:
                 self._place(job, [], now, out)
 
     def _try_again(self, job: Job, index: int, worker: str, lost: bool, now: float, out: list[Command]) -> bool:
