@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import os
 import subprocess
 import sys
@@ -39,6 +40,7 @@ def enter(script: str, wanted: tuple[str, ...] = RUNTIME) -> None:
     if Path(sys.prefix).resolve() != VENV.resolve():
         os.execv(PYTHON, [str(PYTHON), script, *sys.argv[1:]])
     sys.path.insert(0, str(ROOT))
+    importlib.import_module("src")  # puts src/ on the path
 
 
 def _stamp(name: str) -> Path:

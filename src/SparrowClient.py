@@ -97,6 +97,10 @@ class SparrowClient:
         """Tasks that are known to have ended, of all jobs submitted; about a second old for jobs that go on."""
         return self._reported_tasks + self._handover.tasks_ended()
 
+    def unmet(self) -> str | None:
+        """Why no scheduler has been found so far; None once one was."""
+        return self._handover.unmet
+
     def close(self) -> None:
         """Let go of everything. Jobs that have not ended go on in the cluster; their futures are cancelled."""
         if self._thread.is_alive():
@@ -238,6 +242,8 @@ def _await_all(client: SparrowClient, futures: list[Future], progress: terminal.
             future.result()
         progress.show(client.tasks_ended(), f"· {len(late):,} jobs open")
         if late and deadline is not None and time.monotonic() >= deadline:
+            if (unmet := client.unmet()) is not None:
+                raise UnavailableError(unmet)
             why = f"--timeout: {len(late):,} of {len(futures):,} jobs have not ended in {timeout_s:g} s; they go on in the cluster"
             raise _GaveUpError(command.TIMED_OUT, why)
 
@@ -250,8 +256,7 @@ def main(arguments: list[str] | None = None) -> int:
         progress.clear()
         print(f"{line}", file=sys.stderr)
 
-    patience_s = PATIENCE_S if options.timeout is None else min(PATIENCE_S, options.timeout)
-    client = SparrowClient(options.nameserver, notice=(lambda line: None) if options.quiet else say, patience_s=patience_s)
+    client = SparrowClient(options.nameserver, notice=(lambda line: None) if options.quiet else say)
     began = time.monotonic()
     futures: list[Future] = []
     status = command.OK

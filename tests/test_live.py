@@ -11,9 +11,9 @@ import time
 
 import Pyro4
 import pytest
+
 from conftest import ROOT, LocalCluster, assert_books_are_empty, client, eventually
 from contract import METHODS, Contract
-
 from Job import Job
 from SparrowClient import SparrowClient
 
@@ -108,7 +108,8 @@ def test_two_clients_with_the_same_seed_get_their_own_reports(clusters):
     command = [sys.executable, str(ROOT / "src" / "SparrowClient.py")]
     options = ["5", "6", "0.02", "0.02", "--seed", "1", "--json", "--nameserver", cluster.nameserver]
     running = [
-        subprocess.Popen([*command, method, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for method in METHODS
+        subprocess.Popen([*command, method, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for method in METHODS
     ]
     for method, process in zip(METHODS, running):
         out, err = process.communicate(timeout=60)

@@ -142,7 +142,7 @@ class Channel(asyncio.Protocol):
                     payload = frame.payload
                 else:
                     payload = message.Message.recv(frame, hmac_key=self._key).data
-                answers.append((frame, wire.load(payload)))
+                answers.append((frame, wire.load(payload) if frame.serializer == wire.SERPENT_ID else wire.legible(payload)))
         except wire.MalformedError as error:
             self._fail(LostError(f"{self.address} does not speak our protocol: {error}"))
             self.close()

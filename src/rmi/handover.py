@@ -42,7 +42,7 @@ class Handover:
         self._open: dict[str, JobSpec] = {}
         self._ended: dict[str, int] = {}  # open job -> tasks that had ended when the scheduler was last asked
         self._asking: asyncio.Task | None = None
-        self._met = False
+        self.unmet: str | None = "no scheduler has been looked for"  # why none has been found so far
         self._noticed = ""
         self._at_once = asyncio.Semaphore(AT_ONCE)
         self._loop = asyncio.get_running_loop()
@@ -109,10 +109,12 @@ class Handover:
             except UnavailableError as error:
                 why = str(error)
             if self._channels:
-                self._met = True
+                self.unmet = None
                 return
-            if not self._met and self._loop.time() >= until:
-                raise UnavailableError(why)
+            if self.unmet is not None:
+                self.unmet = why
+                if self._loop.time() >= until:
+                    raise UnavailableError(why)
             self._say(f"waiting: {why}")
             await asyncio.sleep(RETRY_S)
 

@@ -147,6 +147,11 @@ load = _serpent.loads
 load_call = _serpent.loadsCall
 
 
+def legible(data: bytes) -> str:
+    """The text in bytes of another serializer, which we do not read: Pyro4's daemons say in marshal why they turn a peer away."""
+    return re.sub(rb"[^ -~]+", b" ", data[:1000]).decode("ascii").strip()
+
+
 def dump_call(object_id: str, method: str, arguments: tuple) -> bytes:
     return _serpent.dumpsCall(object_id, method, arguments, {})
 
