@@ -28,7 +28,6 @@ from rmi.peer import Peer
 from rmi.service import Service
 from sparrow import messages as m
 from sparrow.jobtable import Command, Finish, JobTable
-from sparrow.metrics import Histogram
 from sparrow.placement import METHODS, method_named
 
 TICK_S = 0.1  # between two looks of the book at the clock, while jobs are open
@@ -66,8 +65,6 @@ class Scheduler(Service):
         self._kept_tasks = 0
         self._ticking: asyncio.TimerHandle | None = None
         self._refreshing: asyncio.Task | None = None
-        self._response: dict[str, Histogram] = {}
-        self._slowdown: dict[str, Histogram] = {}
         self._started_s = time.monotonic()
 
     # Remote methods
@@ -119,33 +116,38 @@ class Scheduler(Service):
         return self._from_worker(worker, incarnation, m.decode(batch, m.TO_SCHEDULER))
 
     @Pyro4.expose
-    def stats(self, job_ids: Any = ()) -> dict[str, Any]:
-        """How this scheduler is doing: its workers, its jobs, and counts and percentiles for each method seen so far.
+    def stats(self, job_ids: Any = (), details: Any = False) -> Any:
+        """How this scheduler is doing: its workers, the newest jobs, and counts and percentiles for each method seen so far.
 
-        ``progress`` holds, of the jobs asked for, those that are open: id -> [tasks ended, tasks].
+        ``progress`` holds, of the jobs asked for, those that are open: id -> [tasks ended, tasks]; with ``details`` there is also
+        all that is known of them. The answer is a dict, or JSON text if ``job_ids`` is: '["a1", "a2"]'.
         """
-        if not isinstance(job_ids, (list, tuple)) or not all(isinstance(id, str) for id in job_ids):
-            raise TypeError("job_ids must be a list of job ids")
-        return {
+        ids = m.parsed(job_ids) if isinstance(job_ids, str) else job_ids
+        if not isinstance(ids, (list, tuple)) or not all(isinstance(id, str) for id in ids):
+            raise TypeError("job_ids must be a list of job ids, or that as JSON text")
+        book, now = self._book, time.monotonic()
+        to_wall_s = time.time() - now
+        running = sum(len(entry.runs) for entry in book.workers.values())
+        answer: dict[str, Any] = {
             "name": self.name,
             "incarnation": self.incarnation,
-            "method": self._book.default_method,
-            "uptime_s": time.monotonic() - self._started_s,
+            "method": book.default_method,
+            "uptime_s": now - self._started_s,
+            "now": now + to_wall_s,
             "workers": {
-                name: {"slots": entry.slots, "runs": len(entry.runs), "reservations": len(entry.reservations)}
-                for name, entry in self._book.workers.items()
+                name: {"slots": entry.slots, "runs": len(entry.runs), "reservations": len(entry.reservations), "done": entry.done}
+                for name, entry in book.workers.items()
             },
-            "open_jobs": len(self._book.jobs),
-            "methods": {name: self._method_stats(name) for name in self._book.counts},
-            "progress": self._book.progress(job_ids),
+            "open_jobs": len(book.jobs),
+            "open_tasks": {"running": running, "waiting": sum(job.open for job in book.jobs.values()) - running},
+            "methods": book.tally.methods(book.jobs.values()),
+            "jobs": book.tally.newest(book.jobs.values(), now, to_wall_s),
+            "progress": book.progress(ids),
         }
-
-    def _method_stats(self, name: str) -> dict[str, Any]:
-        return {
-            "counts": dict(self._book.counts[name]),
-            "response_s": _percentiles(self._response.get(name)),
-            "slowdown": _percentiles(self._slowdown.get(name)),
-        }
+        if details:
+            found = {id: book.tally.details(id, book.jobs.get(id), now, to_wall_s) for id in ids}
+            answer["details"] = {id: known for id, known in found.items() if known is not None}
+        return _as(isinstance(job_ids, str), answer)
 
     # From events to commands to peers
 
@@ -170,8 +172,6 @@ class Scheduler(Service):
         offset = time.time() - time.monotonic()
         report["submitted"] = report.pop("submitted_s") + offset
         report["finished"] = report.pop("finished_s") + offset
-        self._response.setdefault(report["method"], Histogram()).add(report["response_s"])
-        self._slowdown.setdefault(report["method"], Histogram()).add(report["response_s"] / max(report["ideal_s"], 1e-6))
         log.debug("%s: job %s ended after %.3f s", self.name, finish.job, report["response_s"])
         for later, as_text in self._waiting.pop(finish.job, ()):
             later.answer(_as(as_text, report))
@@ -306,12 +306,6 @@ def _door(message: m.Message) -> str:
 
 def _as(text: bool, value: dict) -> Any:
     return json.dumps(value, separators=(",", ":")) if text else value
-
-
-def _percentiles(histogram: Histogram | None) -> dict[str, float]:
-    if histogram is None:
-        return {}
-    return {**{f"p{percent}": histogram.percentile(percent) for percent in (50, 95, 99)}, "mean": histogram.mean}
 
 
 def main() -> None:

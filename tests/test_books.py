@@ -117,7 +117,7 @@ class TestSchedulersBook:
         table = table_with("a")
         table.submitted(spec("RANDOM", 0.1, 0.2), 1.0)
         assert finishes(says(table, "a", m.Done("job", 0, 1, 0.0, 0.11), now=1.2)) == []
-        ((job, report),) = says(table, "a", m.Done("job", 1, 1, 0.11, 0.21), now=1.5)
+        ((job, report, _),) = says(table, "a", m.Done("job", 1, 1, 0.11, 0.21), now=1.5)
         assert job == "job"
         assert report == {
             "id": "job",
@@ -159,7 +159,7 @@ class TestSchedulersBook:
         assert says(table, second, ask) == [Send(second, m.Assign("job", r2.reservation, 0, 1, 0.5))], "the same answer again"
         assert len(finishes(says(table, second, m.Done("job", 0, 1, 0.0, 0.5)))) == 1
         assert says(table, second, ask) == [Send(second, m.NoTask("job", r2.reservation))]
-        assert dict(table.counts[LATE]) == {"jobs": 1, "tasks": 1, "reservations": 2, "assigned": 1, "cancellations": 1}
+        assert table.tally.counts[LATE] == {"jobs": 1, "tasks": 1, "reservations": 2, "assigned": 1, "cancellations": 1, "done": 1}
 
     def test_ids_are_compared_by_value(self):
         """The original compared them by identity, so over the network a cancellation never matched."""
@@ -223,7 +223,7 @@ class TestSchedulersBook:
         ((first, _),) = of(m.Launch, table.submitted(spec("RANDOM"), 0.0))
         other = "b" if first == "a" else "a"
         assert of(m.Launch, table.lost(first, 1.0)) == [(other, m.Launch("job", 0, 2, 0.5))]
-        ((_, report),) = finishes(says(table, other, m.Done("job", 0, 2, 0.0, 0.5)))
+        ((_, report, _),) = finishes(says(table, other, m.Done("job", 0, 2, 0.0, 0.5)))
         assert report["retried"] == 1
         assert report["tasks"][0][3] == 2
 
@@ -265,7 +265,7 @@ class TestSchedulersBook:
             ((worker, launch),) = of(m.Launch, table.lost(worker, 1.0))
             assert launch.attempt == attempt
         lost.append(worker)
-        ((_, report),) = finishes(table.lost(worker, 2.0))
+        ((_, report, _),) = finishes(table.lost(worker, 2.0))
         ((task, reason),) = report["failed"]
         assert task == 0
         assert ", ".join(lost) in reason
@@ -281,7 +281,7 @@ class TestSchedulersBook:
             commands = table.lost("a", float(now))
             table.joined("a", str(now + 1), 1, float(now))
             table.tick(now + GATHER_S)
-        ((_, report),) = finishes(commands)
+        ((_, report, _),) = finishes(commands)
         assert [index for index, _ in report["failed"]] == [1]
         assert report["tasks"][0] == ["a", 0.0, 0.1, 1]
 
@@ -323,7 +323,7 @@ class TestSchedulersBook:
         assert of(m.Launch, commands) == [("b", m.Launch("job", 1, 2, 5.0))]
         assert {worker for worker, _ in of(m.Reserve, commands)} == {"b"}
         assert says(table, "a", m.Done("job", 0, 1, 0.0, 0.1)) == []
-        ((_, report),) = finishes(says(table, "b", m.Done("job", 1, 2, 0.0, 5.0)))
+        ((_, report, _),) = finishes(says(table, "b", m.Done("job", 1, 2, 0.0, 5.0)))
         assert report["retried"] == 0, "nothing was lost"
         assert {row[0] for row in report["tasks"]} == {"a", "b"}
 
@@ -610,3 +610,24 @@ def test_a_queue_discipline(discipline):
     assert not queue
     with pytest.raises(KeyError):
         queue.pop()
+
+
+def test_heartbeats_stay_small_and_still_confirm_everything_in_turn():
+    table, queue = table_with("a"), WorkQueue(slots=1)
+    owner = Owner("sparrow.scheduler.1", "1")
+    many = 3 * m.MAX_CONFIRMED
+    table.submitted(m.JobSpec("job", (9.0,) * many, "RANDOM", True), 0.0)
+    queue.received(owner, [m.Launch("stale", task, 1, 9.0) for task in range(many)], 0.0)
+    named, held = set(), set()
+    now = 5.0
+    for _ in range(6):
+        now += HEARTBEAT_S
+        (heartbeat,) = [send.message for send in table.tick(now) if isinstance(send.message, m.Heartbeat)]
+        assert len(heartbeat.runs) <= m.MAX_CONFIRMED
+        named.update(heartbeat.runs)
+        (answer,) = [tell.message for tell in queue.received(owner, [heartbeat], now) if isinstance(tell.message, m.Held)]
+        assert len(answer.extra_runs) <= m.MAX_CONFIRMED
+        assert set(answer.missing_runs) == set(heartbeat.runs)
+        held.update(answer.extra_runs)
+    assert named == {("job", task, 1) for task in range(many)}
+    assert held == {("stale", task, 1) for task in range(many)}

@@ -203,7 +203,9 @@ def test_a_wrong_job_is_refused_and_changes_nothing(clusters, job, error):
 WRONG_CALLS = [
     ("set_method", ("WORST",), ValueError),
     ("set_method", (3,), ValueError),
-    ("stats", ("job",), TypeError),
+    ("stats", ("job",), ValueError),
+    ("stats", ('{"job": 1}',), TypeError),
+    ("stats", ([1],), TypeError),
     ("request_task", ("host1", "x", '[["Ask","nobody",0]]'), LookupError),
     ("task_completed", ("host1", "x", '[["Done","nobody",0,1,0.0,0.0]]'), LookupError),
     ("task_completed", ("host1", "x", '[["Done","nobody",0,1,0.0]]'), TypeError),
@@ -254,6 +256,30 @@ def test_a_job_can_be_submitted_by_hand_and_asked_for_again(clusters):
         report = scheduler.schedule(job)
         assert [row[3] for row in report["tasks"]] == [1, 1]
         assert scheduler.schedule(job) == report
+
+
+def test_the_stats_tell_of_jobs_workers_and_methods(clusters):
+    with clusters(8).proxy("sparrow.scheduler.1") as scheduler:
+        for method in METHODS:
+            id = f"stats-{method}-{time.time()}"
+            scheduler.schedule({"id": id, "durations_s": [0.01] * 3, "method": method})
+            stats = json.loads(scheduler.stats(json.dumps([id]), True))
+            assert stats["jobs"][0]["id"] == id
+            assert (stats["jobs"][0]["state"], stats["jobs"][0]["ended"], stats["jobs"][0]["tasks"]) == ("done", 3, 3)
+            assert set(stats["workers"]) == {f"host{n}" for n in range(1, 9)}
+            assert (stats["open_jobs"], stats["open_tasks"]) == (0, {"running": 0, "waiting": 0})
+            told = stats["methods"][method]
+            assert told["counts"]["done"] == told["counts"]["tasks"]
+            assert told["slowdown"]["count"] == told["counts"]["jobs"] == sum(count for _, count in told["slowdown"]["histogram"])
+            assert told["service_s"]["p50"] >= 0
+            job = stats["details"][id]
+            assert [row[4] for row in job["tasks"]] == ["done"] * 3
+            if method == "BATCH+LATE_BINDING":
+                assert sorted(task for _, _, _, task in job["asked"] if task is not None) == [0, 1, 2]
+            else:
+                (decision,) = job["decisions"]
+                assert decision["chosen"] == [row[0] for row in job["tasks"]]
+                assert set(decision["loads"]) == (set() if method == "RANDOM" else set(decision["probed"]))
 
 
 def test_the_default_method_is_for_jobs_that_name_none(clusters):

@@ -134,7 +134,7 @@ class Handover:
             without_workers = False
             for channel in list(self._channels.values()):
                 try:
-                    stats = await channel.call("stats", ids)
+                    stats = json.loads(await channel.call("stats", json.dumps(ids)))
                 except (SparrowError, LookupError, TypeError, ValueError):
                     continue
                 self._ended.update({id: ended for id, (ended, _) in stats["progress"].items() if id in self._open})

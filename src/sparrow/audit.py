@@ -42,7 +42,7 @@ def of_table(table: JobTable) -> list[str]:
         found.append("jobs and workers differ about the runs that are out")
     if reservations != {(name, *key) for name, entry in table.workers.items() for key in entry.reservations}:
         found.append("jobs and workers differ about the reservations that are out")
-    for method, count in table.counts.items():
+    for method, count in table.tally.counts.items():
         ends = count["assigned"] + count["no_ops"] + count["cancellations"] + count["reservations_lost"]
         if count["reservations"] != ends + out[method]:
             found.append(f"{method}: {count['reservations']} reservations, {ends} ended and {out[method]} are out")

@@ -61,6 +61,13 @@ class Job:
         self.reserved: dict[int, str] = {}  # reservations out: number -> worker
         self.assigned: dict[int, int] = {}  # reservations that got a task: number -> task
         self.retried = 0
+        self.failed = 0
+        self.decisions: list[tuple] = []  # (tasks, workers probed, loads answered, workers chosen), for whoever asks why
+        self.asked: list[tuple] = []  # (reservation, worker, seconds since submission, task or None), as they reached the front
+
+    def ideal_s(self) -> float:
+        """The longest service time: how long a job takes that waits for nothing."""
+        return max(task.service_s if task.state == DONE else task.duration_s for task in self.tasks)
 
     def report(self, now: float) -> dict[str, Any]:
         """All there is to say of the ended job, in plain types; times in seconds on the scheduler's clock.
@@ -74,7 +81,7 @@ class Job:
             "submitted_s": self.submitted_s,
             "finished_s": now,
             "response_s": now - self.submitted_s,
-            "ideal_s": max(task.service_s if task.state == DONE else task.duration_s for task in self.tasks),
+            "ideal_s": self.ideal_s(),
             "retried": self.retried,
             "tasks": [[task.worker, task.wait_s, task.service_s, task.attempt] for task in self.tasks],
             "failed": failed,
@@ -82,9 +89,9 @@ class Job:
 
 
 class WorkerEntry:
-    """What a scheduler believes that a worker holds, each with the time since when, oldest first."""
+    """What a scheduler believes that a worker holds, each with the time when it was given or last confirmed, oldest first."""
 
-    __slots__ = ("incarnation", "slots", "runs", "reservations", "leaving", "heartbeat_s")
+    __slots__ = ("incarnation", "slots", "runs", "reservations", "leaving", "heartbeat_s", "done")
 
     def __init__(self, incarnation: str, slots: int) -> None:
         self.incarnation = incarnation
@@ -93,6 +100,7 @@ class WorkerEntry:
         self.reservations: dict[tuple[str, int], float] = {}  # (job, reservation)
         self.leaving = False
         self.heartbeat_s = 0.0  # when it was last sent one
+        self.done = 0  # tasks that ended there
 
     def holds_anything(self) -> bool:
         return bool(self.runs or self.reservations)

@@ -10,13 +10,14 @@ leaves out.
 from __future__ import annotations
 
 import random
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Any, Callable, NamedTuple, Union
 
 from sparrow import messages as m
 from sparrow.jobs import DONE, FAILED, PLACED, UNPLACED, Job, Round, Sampler, WorkerEntry, by_job
 from sparrow.placement import PROBE_RATIO, method_named
+from sparrow.tally import Tally
 
 MAX_RETRIES = 3  # times that a task is placed again after its worker was lost; then it fails
 PROBE_TIMEOUT_S = 1.0  # a round of probes is decided on the answers that are there by then
@@ -35,6 +36,7 @@ class Send(NamedTuple):
 class Finish(NamedTuple):
     job: str
     report: dict
+    record: Job
 
 
 Command = Union[Send, Finish]
@@ -59,7 +61,7 @@ class JobTable:
         self._reservations_made = 0  # a number is never used twice, not even for a job that is submitted again after its end
         self._given_up: dict[str, str] = {}  # workers that were lost -> incarnation
         self._doubted: dict[str, float] = {}  # workers that were lost and are back in the same incarnation -> until when
-        self.counts: dict[str, Counter] = {}  # per method: jobs, tasks, probes, reservations, no_ops, cancellations, ...
+        self.tally = Tally()
 
     # Events: from clients, and from the world
 
@@ -168,10 +170,12 @@ class JobTable:
         job = self.jobs.get(ask.job)
         if job is not None and job.reserved.get(ask.reservation) == worker:
             self._end_reservation(job, ask.reservation)
-            if job.unplaced:
-                job.assigned[ask.reservation] = job.unplaced.popleft()
+            given = job.unplaced.popleft() if job.unplaced else None
+            job.asked.append((ask.reservation, worker, now - job.submitted_s, given))
+            if given is not None:
+                job.assigned[ask.reservation] = given
                 self._count(job, "assigned")
-                self._placed(job, job.assigned[ask.reservation], worker, now)
+                self._placed(job, given, worker, now)
             else:
                 self._count(job, "no_ops")
         # Whoever asks again, because the answer may not have arrived, is told the same again.
@@ -191,7 +195,9 @@ class JobTable:
         task.state = DONE
         task.wait_s = task.placed_s - job.submitted_s + done.queued_s
         task.service_s = done.service_s
-        del self.workers[worker].runs[job.id, done.task]
+        entry = self.workers[worker]
+        entry.done += 1
+        del entry.runs[job.id, done.task]
         self._close_task(job, now, out)
 
     def _on_held(self, worker: str, held: m.Held, now: float, out: list[Command]) -> None:
@@ -234,7 +240,7 @@ class JobTable:
             if job.method.needs_loads:
                 self._probe(job, tasks, probed, now, out)
             else:
-                self._launch(job, tasks, job.method.place(len(tasks), probed, {}, self._rng), now, out)
+                self._launch(job, tasks, probed, {}, now, out)
 
     def _probe(self, job: Job, tasks: list[int], probed: list[str], now: float, out: list[Command]) -> None:
         round_ = Round(job.rounds_begun, tasks, probed, now + PROBE_TIMEOUT_S)
@@ -248,11 +254,13 @@ class JobTable:
         del job.rounds[round_.number]
         loads = {worker: load for worker, load in round_.loads.items() if self._can_take(worker)}
         if loads:
-            self._launch(job, round_.tasks, job.method.place(len(round_.tasks), round_.probed, loads, self._rng), now, out)
+            self._launch(job, round_.tasks, round_.probed, loads, now, out)
         else:
             self._place(job, round_.tasks, now, out)
 
-    def _launch(self, job: Job, tasks: list[int], chosen: list[str], now: float, out: list[Command]) -> None:
+    def _launch(self, job: Job, tasks: list[int], probed: list[str], loads: dict[str, int], now: float, out: list[Command]) -> None:
+        chosen = job.method.place(len(tasks), probed, loads, self._rng)
+        job.decisions.append((tasks, probed, loads, chosen))
         for index, worker in zip(tasks, chosen):
             self._placed(job, index, worker, now)
             task = job.tasks[index]
@@ -330,6 +338,7 @@ class JobTable:
             return True
         task.state = FAILED
         task.reason = f"lost with its worker {len(task.lost_on)} times, on {', '.join(task.lost_on)}: not tried again"
+        job.failed += 1
         self._count(job, "failed")
         self._close_task(job, now, out)
         return False
@@ -360,7 +369,9 @@ class JobTable:
             self._ended[job.id] = None
             if len(self._ended) > REMEMBERED_JOBS:
                 self._ended.popitem(last=False)
-            out.append(Finish(job.id, job.report(now)))
+            report = job.report(now)
+            self.tally.ended(job, report, now)
+            out.append(Finish(job.id, report, job))
 
     # Questions
 
@@ -373,21 +384,25 @@ class JobTable:
         return entry is not None and not entry.leaving
 
     def _heartbeat(self, entry: WorkerEntry, now: float) -> m.Heartbeat:
-        runs: list[m.Run] = []
-        for (job_id, index), since in entry.runs.items():
-            if now - since < SETTLED_S:
-                break
-            runs.append((job_id, index, self.jobs[job_id].tasks[index].attempt))
-        reservations: list[m.Reservation] = []
-        for reservation, since in entry.reservations.items():
-            if now - since < SETTLED_S:
-                break
-            reservations.append(reservation)
-        return m.Heartbeat(runs, reservations)
+        runs = [(job_id, index, self.jobs[job_id].tasks[index].attempt) for job_id, index in _due(entry.runs, now)]
+        return m.Heartbeat(runs, _due(entry.reservations, now))
 
     def _count(self, job: Job, what: str, by: int = 1) -> None:
-        self.counts.setdefault(job.method.name, Counter())[what] += by
+        self.tally.count(job.method.name, what, by)
 
     def progress(self, job_ids: Iterable[str]) -> dict[str, Any]:
         """Tasks ended and tasks in all, of those of these jobs that are open."""
         return {id: [len(job.tasks) - job.open, len(job.tasks)] for id in job_ids if (job := self.jobs.get(id))}
+
+
+def _due(held: dict[tuple[str, int], float], now: float) -> list[tuple[str, int]]:
+    """What is to be confirmed next, and counts as confirmed now: the oldest, and no more than a heartbeat should carry."""
+    due: list[tuple[str, int]] = []
+    for key, since in held.items():
+        if now - since < SETTLED_S or len(due) == m.MAX_CONFIRMED:
+            break
+        due.append(key)
+    for key in due:
+        del held[key]
+        held[key] = now
+    return due

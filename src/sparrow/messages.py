@@ -29,6 +29,7 @@ MAX_DURATION_S = 7 * 86_400.0  # of one task: a week
 MAX_ELAPSED_S = 100 * MAX_DURATION_S  # that a worker may report to have waited or run
 MAX_NAME = 128  # characters in a job id or a name
 MAX_ROWS = 250_000  # messages in one batch
+MAX_CONFIRMED = 500  # runs, and as many reservations, in one heartbeat: the rest have their turn in the next
 MAX_NUMBER = 2**53  # the largest whole number that every JSON reader holds exactly
 
 Run = tuple  # (job: str, task: int, attempt: int)
@@ -82,14 +83,14 @@ class Drop(NamedTuple):
 
 
 class Heartbeat(NamedTuple):
-    """I believe that you hold these, which I gave you a while ago. Tell me what differs."""
+    """I believe that you hold these, which I gave you a while ago: all of them, or some each time in turn. Tell me what differs."""
 
     runs: list
     reservations: list
 
 
 class Held(NamedTuple):
-    """What differs: named by the heartbeat but not here, and here for a while but not named."""
+    """What may differ: named by the heartbeat but not here; and here for a while but not named (some each time, in turn)."""
 
     missing_runs: list
     missing_reservations: list

@@ -47,6 +47,10 @@ class Histogram:
     def mean(self) -> float:
         return self.total / self.count if self.count else 0.0
 
+    def buckets(self) -> list[list[float]]:
+        """[upper edge, count] of each bucket that holds anything, ascending."""
+        return [[math.exp((bucket + 1) * self._GROWTH), self._buckets[bucket]] for bucket in sorted(self._buckets)]
+
     def percentile(self, percent: float) -> float:
         """The middle of the bucket in which that percentile lies; 0.0 when nothing was counted."""
         wanted = percent / 100 * self.count

@@ -55,6 +55,7 @@ class WorkQueue:
         self.leaving = False
         self.completed = 0
         self._ended: OrderedDict[Hashable, m.Done | None] = OrderedDict()
+        self._turn = 0  # counts heartbeats
 
     @property
     def load(self) -> int:
@@ -161,10 +162,9 @@ class WorkQueue:
                     out.append(Tell(owner, done))
         missing_reservations = [r for r in heartbeat.reservations if r not in held_reservations and (owner, r) not in self._ended]
         named_runs, named_reservations = set(heartbeat.runs), set(heartbeat.reservations)
-        extra_runs = [run for run, since in held_runs.items() if now - since >= SETTLED_S and run not in named_runs]
-        extra_reservations = [
-            r for r, since in held_reservations.items() if now - since >= SETTLED_S and r not in named_reservations
-        ]
+        turn = self._turn = self._turn + 1
+        extra_runs = [run for run in _some(held_runs, now, turn) if run not in named_runs]
+        extra_reservations = [r for r in _some(held_reservations, now, turn) if r not in named_reservations]
         out.append(Tell(owner, m.Held(missing_runs, missing_reservations, extra_runs, extra_reservations)))
 
     _handlers: dict[type, Callable] = {
@@ -229,3 +229,10 @@ class WorkQueue:
                 else:
                     reservations[entry.reservation] = entry.since_s
         return runs, reservations
+
+
+def _some(held: dict[Any, float], now: float, turn: int) -> list:
+    """What has been here for a while; of many, as many as a message should carry, others each time."""
+    settled = [key for key, since in held.items() if now - since >= SETTLED_S]
+    parts = -(-len(settled) // m.MAX_CONFIRMED)
+    return settled[turn % parts :: parts] if parts > 1 else settled
