@@ -271,7 +271,8 @@ def main(arguments: list[str] | None = None) -> int:
         return command.UNAVAILABLE
     except (KeyboardInterrupt, CancelledError):
         open_jobs = sum(not future.done() for future in futures)
-        say(f"interrupted: {open_jobs:,} of {len(options.jobs):,} jobs have not ended; they go on in the cluster")
+        goes_on = f"{open_jobs:,} of {len(options.jobs):,} jobs have not ended; they go on in the cluster"
+        say(f"interrupted: {goes_on if client.unmet() is None else 'no job was submitted'}")
         return command.INTERRUPTED
     finally:
         makespan_s = time.monotonic() - began

@@ -7,7 +7,7 @@ import pytest
 
 from sparrow import audit
 from sparrow import messages as m
-from sparrow.jobtable import DOUBTED_S, GATHER_S, HEARTBEAT_S, PROBE_TIMEOUT_S, SETTLED_S, Finish, JobTable, Send, UnknownIdError
+from sparrow.jobtable import DOUBTED_S, GATHER_S, HEARTBEAT_S, PROBE_TIMEOUT_S, Finish, JobTable, Send, UnknownIdError
 from sparrow.queues import Fifo, Owner, QueuedReservation, QueuedTask
 from sparrow.workqueue import Start, Stop, Tell, WorkQueue
 
@@ -554,7 +554,7 @@ class TestWorkersBook:
         hears(queue, m.Launch("job", 2, 1, 9.0), m.Reserve("late", 2), now=5.0)
         hears(queue, m.Launch("other", 0, 1, 9.0), owner=S2)
         heartbeat = m.Heartbeat([("job", 0, 1), ("gone", 0, 1)], [("late", 0), ("gone", 1)])
-        assert hears(queue, heartbeat, now=5.0 + SETTLED_S / 2) == [
+        assert hears(queue, heartbeat, now=5.0 + m.SETTLED_S / 2) == [
             Tell(S1, m.Held([("gone", 0, 1)], [("gone", 1)], [("job", 1, 1)], [("late", 1)]))
         ]
 

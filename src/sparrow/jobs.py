@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
-from sparrow.messages import JobSpec
+from sparrow.messages import MAX_CONFIRMED, SETTLED_S, JobSpec
 from sparrow.placement import method_named
 
 UNPLACED = "unplaced"  # not given to any worker: being sampled for, or waiting for a reservation or a worker
@@ -133,3 +133,16 @@ def by_job(keys: Iterable[tuple[str, int]]) -> dict[str, list[int]]:
     for job, number in keys:
         grouped.setdefault(job, []).append(number)
     return grouped
+
+
+def due(held: dict[tuple[str, int], float], now: float) -> list[tuple[str, int]]:
+    """What is to be confirmed next, and counts as confirmed now: the oldest, and no more than a heartbeat should carry."""
+    found: list[tuple[str, int]] = []
+    for key, since in held.items():
+        if now - since < SETTLED_S or len(found) == MAX_CONFIRMED:
+            break
+        found.append(key)
+    for key in found:
+        del held[key]
+        held[key] = now
+    return found

@@ -15,14 +15,13 @@ from collections.abc import Iterable
 from typing import Any, Callable, NamedTuple, Union
 
 from sparrow import messages as m
-from sparrow.jobs import DONE, FAILED, PLACED, UNPLACED, Job, Round, Sampler, WorkerEntry, by_job
+from sparrow.jobs import DONE, FAILED, PLACED, UNPLACED, Job, Round, Sampler, WorkerEntry, by_job, due
 from sparrow.placement import PROBE_RATIO, method_named
 from sparrow.tally import Tally
 
 MAX_RETRIES = 3  # times that a task is placed again after its worker was lost; then it fails
 PROBE_TIMEOUT_S = 1.0  # a round of probes is decided on the answers that are there by then
 HEARTBEAT_S = 0.5  # between two heartbeats to a worker that holds something
-SETTLED_S = 1.0  # a message older than this has arrived, or is lost
 DOUBTED_S = 3.0  # a worker that was given up and is back is asked for so long what it still holds of what was taken back
 GATHER_S = 0.1  # the first worker to join does not get all the jobs that waited for one: others get this long to join
 REMEMBERED_JOBS = 10_000  # ended jobs whose late messages are known to be late, not wrong
@@ -384,8 +383,8 @@ class JobTable:
         return entry is not None and not entry.leaving
 
     def _heartbeat(self, entry: WorkerEntry, now: float) -> m.Heartbeat:
-        runs = [(job_id, index, self.jobs[job_id].tasks[index].attempt) for job_id, index in _due(entry.runs, now)]
-        return m.Heartbeat(runs, _due(entry.reservations, now))
+        runs = [(job_id, index, self.jobs[job_id].tasks[index].attempt) for job_id, index in due(entry.runs, now)]
+        return m.Heartbeat(runs, due(entry.reservations, now))
 
     def _count(self, job: Job, what: str, by: int = 1) -> None:
         self.tally.count(job.method.name, what, by)
@@ -393,16 +392,3 @@ class JobTable:
     def progress(self, job_ids: Iterable[str]) -> dict[str, Any]:
         """Tasks ended and tasks in all, of those of these jobs that are open."""
         return {id: [len(job.tasks) - job.open, len(job.tasks)] for id in job_ids if (job := self.jobs.get(id))}
-
-
-def _due(held: dict[tuple[str, int], float], now: float) -> list[tuple[str, int]]:
-    """What is to be confirmed next, and counts as confirmed now: the oldest, and no more than a heartbeat should carry."""
-    due: list[tuple[str, int]] = []
-    for key, since in held.items():
-        if now - since < SETTLED_S or len(due) == m.MAX_CONFIRMED:
-            break
-        due.append(key)
-    for key in due:
-        del held[key]
-        held[key] = now
-    return due

@@ -29,6 +29,7 @@ MAX_DURATION_S = 7 * 86_400.0  # of one task: a week
 MAX_ELAPSED_S = 100 * MAX_DURATION_S  # that a worker may report to have waited or run
 MAX_NAME = 128  # characters in a job id or a name
 MAX_ROWS = 250_000  # messages in one batch
+SETTLED_S = 1.0  # what was given longer ago than this has arrived, or is lost
 MAX_CONFIRMED = 500  # runs, and as many reservations, in one heartbeat: the rest have their turn in the next
 MAX_NUMBER = 2**53  # the largest whole number that every JSON reader holds exactly
 

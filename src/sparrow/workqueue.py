@@ -14,7 +14,6 @@ from collections.abc import Hashable, Iterable
 from typing import Any, Callable, NamedTuple, Union
 
 from sparrow import messages as m
-from sparrow.jobtable import SETTLED_S
 from sparrow.queues import Fifo, Owner, QueuedReservation, QueuedTask
 
 REMEMBERED = 20_000  # runs and reservations that have ended here and are recognized when they are named again
@@ -233,6 +232,6 @@ class WorkQueue:
 
 def _some(held: dict[Any, float], now: float, turn: int) -> list:
     """What has been here for a while; of many, as many as a message should carry, others each time."""
-    settled = [key for key, since in held.items() if now - since >= SETTLED_S]
+    settled = [key for key, since in held.items() if now - since >= m.SETTLED_S]
     parts = -(-len(settled) // m.MAX_CONFIRMED)
     return settled[turn % parts :: parts] if parts > 1 else settled
