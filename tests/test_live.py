@@ -15,7 +15,10 @@ import pytest
 from conftest import ROOT, LocalCluster, assert_books_are_empty, client, eventually
 from contract import METHODS, Contract
 from Job import Job
+from rmi.errors import UnavailableError
+from Scheduler import Scheduler
 from SparrowClient import SparrowClient
+from Worker import Worker
 
 
 class Live:
@@ -444,3 +447,25 @@ def test_ten_idle_workers_and_a_scheduler_cost_nothing_worth_measuring(clusters)
     before, began = used_s(), time.monotonic()
     threading.Event().wait(5.0)
     assert (used_s() - before) / (time.monotonic() - began) < 0.02
+
+
+def test_services_can_live_in_one_process(clusters):
+    """The Python API: each serves in a thread of its own."""
+    nameserver = clusters(1).nameserver
+    with Scheduler("BATCH", nameserver, scheduler_number=7) as scheduler:
+        assert scheduler.name == "sparrow.scheduler.7"
+        with Worker("mine", nameserver, slots=2) as worker, SparrowClient(nameserver) as one:
+            assert worker.name == "sparrow.worker.mine"
+            with clusters(1).proxy("sparrow.scheduler.7") as proxy:
+                report = proxy.schedule({"id": f"api-{time.time()}", "durations_s": [0.01] * 8})
+            assert report["method"] == "BATCH"
+            assert {row[0] for row in report["tasks"]} == {"mine", "host1"}
+            assert len(one.run("RANDOM", 3, 4, 0.001)) == 3
+        with pytest.raises(UnavailableError, match="taken by a live process"):
+            Scheduler("RANDOM", nameserver, scheduler_number=7).start()
+    with pytest.raises(Pyro4.errors.NamingError):
+        clusters(1).proxy("sparrow.scheduler.7")
+    with pytest.raises(ValueError, match="choose one of RANDOM"):
+        Scheduler("BEST", nameserver)
+    with pytest.raises(ValueError, match="slots must be from 1"):
+        Worker("a", nameserver, slots=0)
