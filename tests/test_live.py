@@ -469,3 +469,38 @@ def test_services_can_live_in_one_process(clusters):
         Scheduler("BEST", nameserver)
     with pytest.raises(ValueError, match="slots must be from 1"):
         Worker("a", nameserver, slots=0)
+
+
+@pytest.mark.parametrize("method", ["BATCH", "BATCH+LATE_BINDING"])
+def test_a_worker_that_hangs_for_long_is_lost_and_does_not_count_twice_when_it_is_back(cluster, method):
+    with SparrowClient(cluster.nameserver) as one:
+        future = one.submit(Job.from_durations([1.5] * 6), method)
+        eventually(lambda: cluster.stats()["open_tasks"]["running"] >= 3)
+        victim = eventually(lambda: next((name for name, held in cluster.stats()["workers"].items() if held["runs"]), None))
+        cluster.kill(victim, signal.SIGSTOP)
+        began = time.monotonic()
+        eventually(lambda: victim not in cluster.stats()["workers"], what="it was not given up")
+        assert 1.5 < time.monotonic() - began < 4.0
+        report = future.result(30)
+        cluster.kill(victim, signal.SIGCONT)
+        assert not report.failed
+        assert report.retried >= 1
+        assert victim not in {task.worker for task in report.tasks}
+        eventually(lambda: victim in cluster.stats()["workers"], 15.0, "it did not come back")
+        (after,) = one.run(method, 1, 12, 0.05, timeout_s=20)
+        assert not after.failed
+    assert_books_are_empty(cluster)
+
+
+def test_a_worker_that_hangs_for_two_seconds_is_not_given_up(cluster):
+    with SparrowClient(cluster.nameserver) as one:
+        future = one.submit(Job.from_durations([1.0] * 6), "BATCH")
+        eventually(lambda: cluster.load("host1") > 0)
+        cluster.kill("host1", signal.SIGSTOP)
+        threading.Event().wait(2.0)
+        cluster.kill("host1", signal.SIGCONT)
+        report = future.result(30)
+    assert not report.failed
+    assert report.retried == 0
+    assert "lost" not in cluster.log("scheduler1")
+    assert_books_are_empty(cluster)
