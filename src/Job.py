@@ -13,7 +13,8 @@ class Job:
     """A job: an id and how long each of its tasks sleeps.
 
     The durations of ``Job(id, num_tasks, task_length, length_spread)`` are drawn uniformly from task_length ± length_spread, in
-    seconds, by ``rng`` (a ``random.Random``; by default one of its own). An id is unique across all clients; None makes one.
+    seconds, by ``rng`` (a ``random.Random``; by default one of its own). ``id`` None makes one that nobody else has; any other
+    gets an addition (``wire_id``) that makes it unique across all clients, and the report has it as it was given.
     ValueError or TypeError, naming what is wrong, for counts and durations that no task can have.
     """
 
@@ -35,6 +36,7 @@ class Job:
             )
         rng = rng or random.Random()
         self.id = new_id() if id is None else m.identifier(str(id), "id of a job")
+        self.wire_id = self.id if id is None else m.identifier(f"{id}-{new_id()}", "id of a job")
         self.durations_s = tuple(length + rng.uniform(-spread, spread) if spread else length for _ in range(num_tasks))
 
     @classmethod
@@ -81,10 +83,10 @@ class JobReport(NamedTuple):
         return self.response_s / max(self.ideal_s, 1e-6)
 
     @classmethod
-    def from_wire(cls, report: dict[str, Any], response_s: float) -> JobReport:
-        """The report that a scheduler sends, with the response time that the client measured."""
+    def from_wire(cls, id: str, report: dict[str, Any], response_s: float) -> JobReport:
+        """The report that a scheduler sends, under the id that the job has here and with the response that was measured here."""
         return cls(
-            report["id"],
+            id,
             report["method"],
             report["finished"] - response_s,
             report["finished"],
@@ -92,5 +94,5 @@ class JobReport(NamedTuple):
             report["ideal_s"],
             report["retried"],
             tuple(TaskReport(*row) for row in report["tasks"]),
-            dict(report["failed"]),
+            {task: reason for reason, tasks in report["failed"] for task in tasks},
         )

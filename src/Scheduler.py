@@ -13,15 +13,13 @@ import json
 import logging
 import random
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
-import Pyro4
-
 from rmi import command
-from rmi.daemon import Connection, Later
+from rmi.daemon import Connection, Later, expose
 from rmi.errors import UnavailableError
 from rmi.naming import SCHEDULERS, WORKERS
 from rmi.peer import Peer
@@ -33,7 +31,8 @@ from sparrow.placement import METHODS, method_named
 TICK_S = 0.1  # between two looks of the book at the clock, while jobs are open
 REFRESH_S = 1.0  # between two looks at who is in the name server
 SHUN_S = (1.0, 10.0)  # a worker that could not be reached is tried again after this long: at first, and at most
-KEPT_TASKS = 500_000  # reports kept for clients that ask again hold at most so many tasks in all
+KEPT_TASKS = 200_000  # reports kept for clients that ask again hold at most so many tasks in all
+REPORT_TASKS = 5  # a report takes as much memory as so many tasks, even without any
 
 log = logging.getLogger("sparrow.scheduler")
 
@@ -61,6 +60,8 @@ class Scheduler(Service):
         self._peers: dict[str, Peer] = {}  # workers that are being connected, or are
         self._shunned: dict[str, tuple[str, float, float]] = {}  # worker -> its uri, not to be tried before, seconds of shunning
         self._waiting: dict[str, list[tuple[Later, bool]]] = {}  # job -> the calls that its report answers, and whether as text
+        self._submitted: deque[m.JobSpec] = deque()  # not placed yet
+        self._contents: dict[str, int] = {}  # open jobs and those with a report -> what tells them from others of the same id
         self._reports: OrderedDict[str, dict] = OrderedDict()
         self._kept_tasks = 0
         self._ticking: asyncio.TimerHandle | None = None
@@ -69,33 +70,35 @@ class Scheduler(Service):
 
     # Remote methods
 
-    @Pyro4.expose
+    @expose
     def schedule(self, job: Any) -> Any:
         """Run a job: ``{"id": ..., "durations_s": [...], "method": ..., "wait": true}``, or the same as JSON text.
 
         The answer comes when the job has ended: its report, as a dict or as text, as the job was. With ``wait`` false it comes at
-        once. A job may be handed over again under its id: it is then waited for, or its report repeated, and not run twice.
+        once. The same job may be handed over again under its id: it is then waited for, or its report repeated, and not run twice.
+        ValueError for an id that another job has.
         """
         spec = m.JobSpec.decode(job)
+        method_named(spec.method or self._book.default_method)
         as_text = isinstance(job, str)
-        if spec.id in self._reports:
-            return _as(as_text, self._reports[spec.id] if spec.wait else {"id": spec.id, "accepted": True})
-        self._perform(self._book.submitted(spec, time.monotonic()))
-        self._tick_soon()
-        if not spec.wait:
-            return _as(as_text, {"id": spec.id, "accepted": True})
-        if spec.id in self._reports:
-            return _as(as_text, self._reports[spec.id])
-        self._waiting.setdefault(spec.id, []).append((self._daemon.defer(), as_text))
-        return None
+        contents = hash((spec.durations_s, spec.method))
+        if self._contents.setdefault(spec.id, contents) != contents:
+            raise ValueError(f"the id {spec.id!r} belongs to another job: give each job an id of its own")
+        if spec.wait and spec.id not in self._reports:
+            self._waiting.setdefault(spec.id, []).append((self._daemon.defer(), as_text))
+        if spec.id not in self._reports:
+            self._submitted.append(spec)
+            if len(self._submitted) == 1:
+                self._place_next()
+        return _as(as_text, self._reports[spec.id] if spec.wait and spec.id in self._reports else {"id": spec.id, "accepted": True})
 
-    @Pyro4.expose
+    @expose
     def set_method(self, method: Any) -> None:
         """The method for jobs that name none. ValueError, naming the four, for any other."""
         self._book.default_method = method_named(method).name
         log.info("%s: jobs that name no method get %s from now on", self.name, self._book.default_method)
 
-    @Pyro4.expose
+    @expose
     def request_task(self, worker: Any, incarnation: Any, batch: Any) -> str | None:
         """A worker has reservations at the front and slots free for them: [Ask, ..., Done, ...]. Answer: [Assign or NoTask, ...]
 
@@ -109,18 +112,19 @@ class Scheduler(Service):
             return None
         return self._from_worker(worker, incarnation, messages)
 
-    @Pyro4.expose
+    @expose
     def task_completed(self, worker: Any, incarnation: Any, batch: Any) -> str:
         """A worker has ended runs, or is about to stop: [Done, ..., Leave]."""
         worker, incarnation = m.identifier(worker, "worker"), m.identifier(incarnation, "incarnation")
         return self._from_worker(worker, incarnation, m.decode(batch, m.TO_SCHEDULER))
 
-    @Pyro4.expose
-    def stats(self, job_ids: Any = (), details: Any = False) -> Any:
+    @expose
+    def stats(self, job_ids: Any = (), details: Any = False, brief: Any = False) -> Any:
         """How this scheduler is doing: its workers, the newest jobs, and counts and percentiles for each method seen so far.
 
         ``progress`` holds, of the jobs asked for, those that are open: id -> [tasks ended, tasks]; with ``details`` there is also
-        all that is known of them. The answer is a dict, or JSON text if ``job_ids`` is: '["a1", "a2"]'.
+        all that is known of them; ``brief`` leaves out what takes long to work out. The answer is a dict, or JSON text if
+        ``job_ids`` is: '["a1", "a2"]'.
         """
         ids = m.parsed(job_ids) if isinstance(job_ids, str) else job_ids
         if not isinstance(ids, (list, tuple)) or not all(isinstance(id, str) for id in ids):
@@ -140,16 +144,29 @@ class Scheduler(Service):
             },
             "open_jobs": len(book.jobs),
             "open_tasks": {"running": running, "waiting": sum(job.open for job in book.jobs.values()) - running},
-            "methods": book.tally.methods(book.jobs.values()),
-            "jobs": book.tally.newest(book.jobs.values(), now, to_wall_s),
             "progress": book.progress(ids),
         }
+        if not brief:
+            answer["methods"] = book.tally.methods(book.jobs.values())
+            answer["jobs"] = book.tally.newest(book.jobs.values(), now, to_wall_s)
         if details:
             found = {id: book.tally.details(id, book.jobs.get(id), now, to_wall_s) for id in ids}
             answer["details"] = {id: known for id, known in found.items() if known is not None}
         return _as(isinstance(job_ids, str), answer)
 
     # From events to commands to peers
+
+    def _place_next(self) -> None:
+        """Place one of the submitted jobs. Large ones take a while: between two, others have their turn."""
+        spec = self._submitted[0]
+        try:
+            if spec.id not in self._reports:
+                self._perform(self._book.submitted(spec, time.monotonic()))
+                self._tick_soon()
+        finally:
+            self._submitted.popleft()
+            if self._submitted:
+                asyncio.get_running_loop().call_soon(self._place_next)
 
     def _from_worker(self, worker: str, incarnation: str, messages: Sequence[m.Message]) -> str:
         commands = self._book.received(worker, incarnation, messages, time.monotonic())
@@ -173,12 +190,16 @@ class Scheduler(Service):
         report["submitted"] = report.pop("submitted_s") + offset
         report["finished"] = report.pop("finished_s") + offset
         log.debug("%s: job %s ended after %.3f s", self.name, finish.job, report["response_s"])
+        for reason, tasks in report["failed"]:
+            log.warning("%s: job %s: %d tasks failed: %s", self.name, finish.job, len(tasks), reason)
+        self._reports[finish.job] = report
+        self._kept_tasks += len(report["tasks"]) + REPORT_TASKS
+        while self._kept_tasks > KEPT_TASKS and len(self._reports) > 1:
+            oldest, dropped = self._reports.popitem(last=False)
+            self._kept_tasks -= len(dropped["tasks"]) + REPORT_TASKS
+            del self._contents[oldest]
         for later, as_text in self._waiting.pop(finish.job, ()):
             later.answer(_as(as_text, report))
-        self._reports[finish.job] = report
-        self._kept_tasks += len(report["tasks"])
-        while self._kept_tasks > KEPT_TASKS:
-            self._kept_tasks -= len(self._reports.popitem(last=False)[1]["tasks"])
 
     def _tick_soon(self) -> None:
         if self._ticking is None and self._book.busy:
@@ -221,9 +242,12 @@ class Scheduler(Service):
         first, most = SHUN_S
         shunned_s = min(most, 2 * self._shunned[worker][2]) if worker in self._shunned else first
         self._shunned[worker] = (uri, time.monotonic() + shunned_s, shunned_s)
-        if worker in self._book.workers:
-            held = len(self._book.workers[worker].runs)
-            log.warning("%s: worker %s is lost: %s; its %d tasks run again elsewhere", self.name, worker, reason, held)
+        entry = self._book.workers.get(worker)
+        if entry is not None:
+            if entry.leaving and not entry.runs:
+                log.info("%s: worker %s has left", self.name, worker)
+            else:
+                log.warning("%s: worker %s is lost, with %d tasks: %s", self.name, worker, len(entry.runs), reason)
             self._perform(self._book.lost(worker, time.monotonic()))
 
     def _route(self, batch: list[m.Message]) -> tuple:
@@ -249,7 +273,11 @@ class Scheduler(Service):
 
     async def _keep_refreshing(self) -> None:
         while True:
-            took_s = await self._refresh()
+            took_s = 0.0
+            try:
+                took_s = await self._refresh()
+            except Exception:  # or no worker would ever join again
+                log.exception("%s: looking for workers", self.name)
             await asyncio.sleep(max(REFRESH_S, 50 * took_s))  # a cluster so large that this takes long is looked at less often
 
     async def _refresh(self) -> float:

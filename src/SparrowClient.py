@@ -30,6 +30,7 @@ from sparrow.placement import METHODS, method_named
 
 PATIENCE_S = 15.0  # for finding the name server and a scheduler, which may be starting just now
 MAX_JOBS = 100_000
+MAX_TASKS_AT_ONCE = 1_000_000  # of all jobs of one command
 REDRAW_S = 0.1
 
 
@@ -63,13 +64,13 @@ class SparrowClient:
         The future fails with UnavailableError if no scheduler can be found, and with ValueError for an unknown method.
         """
         name = None if method is None else method_named(method).name
-        return asyncio.run_coroutine_threadsafe(self._run(m.JobSpec(job.id, job.durations_s, name, wait)), self._loop)
+        return asyncio.run_coroutine_threadsafe(self._run(job.id, m.JobSpec(job.wire_id, job.durations_s, name, wait)), self._loop)
 
-    async def _run(self, spec: m.JobSpec) -> JobReport | None:
+    async def _run(self, id: str, spec: m.JobSpec) -> JobReport | None:
         began = time.monotonic()
         report = await self._handover.run(spec)
         self._reported_tasks += len(spec.durations_s)
-        return JobReport.from_wire(report, time.monotonic() - began) if spec.wait else None
+        return JobReport.from_wire(id, report, time.monotonic() - began) if spec.wait else None
 
     def run(
         self,
@@ -131,7 +132,7 @@ def seeded_jobs(num_jobs: int, num_tasks: int, length_s: float, spread_s: float,
 
 
 def summary(method: str, num_jobs: int, num_tasks: int, reports: list[JobReport], makespan_s: float) -> dict[str, Any]:
-    """The object that ``--json`` prints. Response, slowdown and counts are of the jobs that were reported."""
+    """The object that ``--json`` prints. Response, slowdown and counts are of the jobs that were reported; null if none was."""
     responses = [report.response_s for report in reports]
     slowdowns = [report.slowdown for report in reports]
     failed = sum(len(report.failed) for report in reports)
@@ -145,26 +146,28 @@ def summary(method: str, num_jobs: int, num_tasks: int, reports: list[JobReport]
         "retried": sum(report.retried for report in reports),
         "makespan_s": makespan_s,
         "response_s": {
-            **{f"p{p}": percentile(responses, p) for p in (50, 95, 99)},
-            "mean": sum(responses) / len(responses) if responses else 0.0,
+            **{f"p{p}": percentile(responses, p) if responses else None for p in (50, 95, 99)},
+            "mean": sum(responses) / len(responses) if responses else None,
         },
-        "slowdown": {f"p{p}": percentile(slowdowns, p) for p in (50, 95)},
+        "slowdown": {f"p{p}": percentile(slowdowns, p) if slowdowns else None for p in (50, 95)},
         "tasks_per_worker": {worker: per_worker[worker] for worker in sorted(per_worker)},
     }
 
 
 def summary_table(result: dict[str, Any]) -> str:
     """The same for people."""
-    response = {name: terminal.seconds_text(value) for name, value in result["response_s"].items()}
+    workers = len(result["tasks_per_worker"])
     rows = [
         ("jobs", f"{result['jobs']:,}"),
-        ("tasks done", f"{result['completed']:,} of {result['tasks']:,}, on {len(result['tasks_per_worker'])} workers"),
+        ("tasks done", f"{result['completed']:,} of {result['tasks']:,}, on {workers} worker{'s' * (workers != 1)}"),
         ("makespan", terminal.seconds_text(result["makespan_s"])),
-        ("job response", f"p50 {response['p50']}   p95 {response['p95']}   p99 {response['p99']}"),
-        ("response / ideal", f"p50 {result['slowdown']['p50']:.2f}   p95 {result['slowdown']['p95']:.2f}"),
-        ("run again", f"{result['retried']:,} tasks, after a lost worker"),
-        ("failed", f"{result['failed']:,} tasks"),
     ]
+    if result["response_s"]["mean"] is not None:
+        response = {name: terminal.seconds_text(value) for name, value in result["response_s"].items()}
+        rows.append(("job response", f"p50 {response['p50']}   p95 {response['p95']}   p99 {response['p99']}"))
+        rows.append(("response / ideal", f"p50 {result['slowdown']['p50']:.2f}   p95 {result['slowdown']['p95']:.2f}"))
+    rows.append(("lost and run again", f"{result['retried']:,} tasks"))
+    rows.append(("failed", f"{result['failed']:,} tasks"))
     width = max(len(name) for name, _ in rows)
     return "\n".join([result["method"], *(f"  {name:<{width}}   {value}" for name, value in rows)])
 
@@ -203,7 +206,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         default=0.0,
         help="draw each from duration ± task_spread (default: 0)",
     )
-    parser.add_argument("--seed", type=int, metavar="N", help="draw the same durations again")
+    parser.add_argument("--seed", type=_seed, metavar="N", help="draw the same durations again")
     parser.add_argument("--timeout", type=_number_of_seconds, metavar="S", help="give up waiting after so many seconds")
     parser.add_argument("--no-wait", action="store_true", help="submit the jobs and leave")
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
@@ -211,6 +214,10 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parsed = parser.parse_args(arguments)
     try:
         parsed.method = method_named(parsed.method).name
+        if parsed.no_of_jobs * parsed.no_of_tasks > MAX_TASKS_AT_ONCE:
+            raise ValueError(
+                f"no_of_jobs times no_of_tasks must be at most {MAX_TASKS_AT_ONCE:,}: submit the rest when these have ended"
+            )
         parsed.jobs = seeded_jobs(parsed.no_of_jobs, parsed.no_of_tasks, parsed.duration, parsed.task_spread, parsed.seed)
     except ValueError as error:
         parser.error(str(error).replace("length_spread", "task_spread").replace("task_length", "duration"))
@@ -219,6 +226,10 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
 
 def _count(most: int) -> Callable[[str], int]:
     return lambda text: command.whole_number(text, 1, most)
+
+
+def _seed(text: str) -> int:
+    return command.whole_number(text, -(2**63), 2**63)
 
 
 def _number_of_seconds(text: str) -> float:
@@ -244,7 +255,7 @@ def _await_all(client: SparrowClient, futures: list[Future], progress: terminal.
         if late and deadline is not None and time.monotonic() >= deadline:
             if (unmet := client.unmet()) is not None:
                 raise UnavailableError(unmet)
-            why = f"--timeout: {len(late):,} of {len(futures):,} jobs have not ended in {timeout_s:g} s; they go on in the cluster"
+            why = f"--timeout: {len(late):,} of {len(futures):,} jobs have not ended in {timeout_s:g} s; they go on without us"
             raise _GaveUpError(command.TIMED_OUT, why)
 
 
@@ -266,14 +277,17 @@ def main(arguments: list[str] | None = None) -> int:
     except _GaveUpError as error:
         say(str(error))
         status = error.status
-    except (UnavailableError, SparrowError, LookupError, TypeError, ValueError) as error:
-        say(f"error: {error}")
-        return command.UNAVAILABLE
     except (KeyboardInterrupt, CancelledError):
         open_jobs = sum(not future.done() for future in futures)
-        goes_on = f"{open_jobs:,} of {len(options.jobs):,} jobs have not ended; they go on in the cluster"
+        goes_on = f"{open_jobs:,} of {len(options.jobs):,} jobs have not ended; they go on without us"
         say(f"interrupted: {goes_on if client.unmet() is None else 'no job was submitted'}")
         return command.INTERRUPTED
+    except SparrowError as error:
+        say(f"error: {error}")
+        return command.UNAVAILABLE
+    except Exception as error:  # what a scheduler says that is not as it should be: one line, no traceback
+        say(f"error: {type(error).__name__}: {error}")
+        return command.UNAVAILABLE
     finally:
         makespan_s = time.monotonic() - began
         progress.clear()
@@ -290,4 +304,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(command.INTERRUPTED)
+    except BrokenPipeError:  # whoever read our output has left: nobody is there to be told
+        sys.stdout = None
+        sys.exit(command.OK)

@@ -18,11 +18,10 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any
 
-import Pyro4
-
 from rmi import command
 from rmi.channel import Channel
-from rmi.errors import SparrowError
+from rmi.daemon import current_caller, expose
+from rmi.errors import SparrowError, UnavailableError
 from rmi.naming import SCHEDULERS, WORKERS
 from rmi.peer import Peer
 from rmi.service import Service
@@ -33,6 +32,7 @@ from sparrow.workqueue import Command, Start, Stop, WorkQueue
 MAX_SLOTS = 1024
 FINISH_S = 0.5  # a worker that is told to stop still ends the tasks that need no longer
 GOODBYE_S = 0.3  # for telling the schedulers
+GREET_S = 1.0  # for telling schedulers that we are there, at the start
 AT_ONCE = 100  # empty tasks that run in one go, before others get their turn
 
 log = logging.getLogger("sparrow.worker")
@@ -63,22 +63,22 @@ class Worker(Service):
 
     # Remote methods
 
-    @Pyro4.expose
+    @expose
     def get_name(self) -> str:
         """The worker's name, without the prefix that it has in the name server."""
         return self.name[len(WORKERS) :]
 
-    @Pyro4.expose
+    @expose
     def find_load(self) -> int:
         """Tasks and reservations queued and running. The answer to a probe."""
         return self._book.load
 
-    @Pyro4.expose
+    @expose
     def add_task(self, scheduler: Any, incarnation: Any, batch: Any) -> str:
         """That scheduler has tasks to run: [Launch, ..., Heartbeat]. Answer: [Held, ...]"""
         return self._from_scheduler(scheduler, incarnation, m.decode(batch, (m.Launch, m.Heartbeat)))
 
-    @Pyro4.expose
+    @expose
     def set_late_binding(self, scheduler: Any, incarnation: Any, batch: Any) -> str:
         """That scheduler makes reservations or takes them back: [Reserve, ..., Cancel, ..., Drop, ...]"""
         return self._from_scheduler(scheduler, incarnation, m.decode(batch, (m.Reserve, m.Cancel, m.Drop)))
@@ -127,10 +127,16 @@ class Worker(Service):
         for former in [former for former in self._peers if former.scheduler == owner.scheduler]:
             self._lost(former, "it was restarted")
         log.info("%s: %s sends its first message", self.name, owner.scheduler)
+        greeting = current_caller()
+        told = greeting.get("uri") if greeting.get("incarnation") == owner.incarnation else None
+
+        async def locate() -> str | None:
+            return told if isinstance(told, str) else await self.names.lookup(owner.scheduler)
+
         self._peers[owner] = Peer(
             owner.scheduler,
             incarnation=owner.incarnation,
-            locate=partial(self.names.lookup, owner.scheduler),
+            locate=locate,
             who=self._who(),
             key=self.key,
             door=lambda message: "",
@@ -171,8 +177,11 @@ class Worker(Service):
 
     async def _opened(self) -> None:
         """Tell the schedulers that are there, so that the next job already finds us; others will see our name."""
-        schedulers = await self.names.list(SCHEDULERS)
-        await asyncio.gather(*(self._greet(uri) for uri in schedulers.values()))
+        try:
+            schedulers = await self.names.list(SCHEDULERS)
+            await asyncio.wait_for(asyncio.gather(*map(self._greet, schedulers.values())), GREET_S)
+        except (UnavailableError, asyncio.TimeoutError) as error:
+            log.debug("%s: not all schedulers were told: %s", self.name, error or "no answer in time")
 
     async def _greet(self, uri: str) -> None:
         try:

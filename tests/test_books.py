@@ -117,7 +117,7 @@ class TestSchedulersBook:
         table = table_with("a")
         table.submitted(spec("RANDOM", 0.1, 0.2), 1.0)
         assert finishes(says(table, "a", m.Done("job", 0, 1, 0.0, 0.11), now=1.2)) == []
-        ((job, report, _),) = says(table, "a", m.Done("job", 1, 1, 0.11, 0.21), now=1.5)
+        ((job, report),) = says(table, "a", m.Done("job", 1, 1, 0.11, 0.21), now=1.5)
         assert job == "job"
         assert report == {
             "id": "job",
@@ -223,7 +223,7 @@ class TestSchedulersBook:
         ((first, _),) = of(m.Launch, table.submitted(spec("RANDOM"), 0.0))
         other = "b" if first == "a" else "a"
         assert of(m.Launch, table.lost(first, 1.0)) == [(other, m.Launch("job", 0, 2, 0.5))]
-        ((_, report, _),) = finishes(says(table, other, m.Done("job", 0, 2, 0.0, 0.5)))
+        ((_, report),) = finishes(says(table, other, m.Done("job", 0, 2, 0.0, 0.5)))
         assert report["retried"] == 1
         assert report["tasks"][0][3] == 2
 
@@ -265,8 +265,8 @@ class TestSchedulersBook:
             ((worker, launch),) = of(m.Launch, table.lost(worker, 1.0))
             assert launch.attempt == attempt
         lost.append(worker)
-        ((_, report, _),) = finishes(table.lost(worker, 2.0))
-        ((task, reason),) = report["failed"]
+        ((_, report),) = finishes(table.lost(worker, 2.0))
+        ((reason, (task,)),) = report["failed"]
         assert task == 0
         assert ", ".join(lost) in reason
         assert report["retried"] == 3
@@ -281,8 +281,8 @@ class TestSchedulersBook:
             commands = table.lost("a", float(now))
             table.joined("a", str(now + 1), 1, float(now))
             table.tick(now + GATHER_S)
-        ((_, report, _),) = finishes(commands)
-        assert [index for index, _ in report["failed"]] == [1]
+        ((_, report),) = finishes(commands)
+        assert [tasks for _, tasks in report["failed"]] == [[1]]
         assert report["tasks"][0] == ["a", 0.0, 0.1, 1]
 
     def test_a_job_waits_for_workers_and_does_not_go_to_the_first_alone(self):
@@ -323,7 +323,7 @@ class TestSchedulersBook:
         assert of(m.Launch, commands) == [("b", m.Launch("job", 1, 2, 5.0))]
         assert {worker for worker, _ in of(m.Reserve, commands)} == {"b"}
         assert says(table, "a", m.Done("job", 0, 1, 0.0, 0.1)) == []
-        ((_, report, _),) = finishes(says(table, "b", m.Done("job", 1, 2, 0.0, 5.0)))
+        ((_, report),) = finishes(says(table, "b", m.Done("job", 1, 2, 0.0, 5.0)))
         assert report["retried"] == 0, "nothing was lost"
         assert {row[0] for row in report["tasks"]} == {"a", "b"}
 
@@ -626,7 +626,7 @@ def test_heartbeats_stay_small_and_still_confirm_everything_in_turn():
         assert len(heartbeat.runs) <= m.MAX_CONFIRMED
         named.update(heartbeat.runs)
         (answer,) = [tell.message for tell in queue.received(owner, [heartbeat], now) if isinstance(tell.message, m.Held)]
-        assert len(answer.extra_runs) <= m.MAX_CONFIRMED
+        assert len(answer.extra_runs) <= m.MAX_CONFIRMED + queue.slots
         assert set(answer.missing_runs) == set(heartbeat.runs)
         held.update(answer.extra_runs)
     assert named == {("job", task, 1) for task in range(many)}

@@ -31,7 +31,7 @@ WRONG_ARGUMENTS = [
     (["BATCH", 1, 1, 1, "--fast"], "unrecognized arguments: --fast"),
     (["BATCH", 1, 1], "required: duration"),
     (["BATCH", 1, 1, 1, "--timeout", -1], "--timeout: a time must be from 0"),
-    (["BATCH", 1, 1, 1, "--seed", "x"], "--seed: invalid int value"),
+    (["BATCH", 1, 1, 1, "--seed", "x"], "--seed: 'x' is not a whole number"),
     (["BATCH", 1, 1, 1, "--nameserver", "host:port"], "not an address of a name server: 'host:port'"),
     (["BATCH", 1, 1, 1, "--nameserver", ""], "not an address of a name server"),
     (["BATCH", 1, 1, 1, "--nameserver", "host:70000"], "not an address of a name server"),

@@ -54,7 +54,7 @@ def as_wire(report):
         "submitted_s": report.submitted,
         "finished_s": report.finished,
         "tasks": [list(task) for task in report.tasks],
-        "failed": [list(item) for item in report.failed.items()],
+        "failed": [[reason, [task]] for task, reason in report.failed.items()],
     }
 
 

@@ -70,6 +70,10 @@ class Channel(asyncio.Protocol):
     def address(self) -> str:
         return f"{self.uri.host}:{self.uri.port}"
 
+    @property
+    def closed(self) -> bool:
+        return self._transport is None or self._transport.is_closing()
+
     async def _connect(self) -> None:
         await self._loop.create_connection(lambda: self, self.uri.host, self.uri.port)
 
@@ -97,7 +101,7 @@ class Channel(asyncio.Protocol):
 
         One call that is not answered within ``timeout_s`` (None: it may take for ever) ends the whole channel.
         """
-        if self._transport is None or self._transport.is_closing():
+        if self.closed:
             self._loop.call_soon(ended, LostError(f"the connection to {self.address} is closed"), None)
             return
         if len(self._calls) >= _MAX_CALLS:

@@ -103,4 +103,8 @@ def serve(run: Callable[[], None]) -> NoReturn:
         sys.exit(TASK_FAILED)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+    except Exception as error:  # a defect of ours: one line for the user, the rest for whoever looks for it
+        log.error("unexpected %s: %s (--log-level debug shows where)", type(error).__name__, error)
+        log.debug("where it happened", exc_info=error)
+        sys.exit(TASK_FAILED)
     sys.exit(OK)

@@ -26,6 +26,8 @@ MESSAGE_S = 30.0  # for the rest of a message that has begun
 MAX_CONNECTIONS = 4096
 MAX_UNSENT = 64 * 2**20  # bytes of answers that a peer has not read
 
+expose = Pyro4.expose  # marks the methods that are remote
+
 log = logging.getLogger("sparrow.daemon")
 
 
@@ -145,9 +147,15 @@ class Later:
         connection.answer_later = True
 
     def answer(self, value: object) -> None:
-        """Send it, if whoever called is still there."""
-        if self.connection in self.connection.daemon.connections:
-            self.connection.send(wire.to_bytes(message.MSG_RESULT, wire.dump(value), self._seq, self._key))
+        """Send it, if whoever called is still there. An answer that is too large for a message becomes an error there."""
+        daemon = self.connection.daemon
+        if self.connection in daemon.connections:
+            try:
+                data = wire.to_bytes(message.MSG_RESULT, wire.dump(value), self._seq, self._key)
+            except errors.PyroError as error:
+                daemon._sendExceptionResponse(self.connection, self._seq, wire.SERPENT_ID, error, None)
+            else:
+                self.connection.send(data)
 
 
 class Daemon(Pyro4.core.Daemon):
@@ -186,22 +194,26 @@ class Daemon(Pyro4.core.Daemon):
             self.handleRequest(connection)
             return
         context = Pyro4.current_context
-        context.client, context.seq = connection, frame.seq
+        context.client, context.seq, context.msg_flags = connection, frame.seq, 0
         try:
             object_id, method, arguments, keywords = wire.load_call(frame.payload)
             target = self.objectsById.get(object_id)
             if target is None:
                 raise errors.DaemonError("unknown object")
             result = wire.dump(util.getAttribute(target, method)(*arguments, **keywords))
+            answer = wire.to_bytes(message.MSG_RESULT, result, frame.seq)
         except Exception as error:
+            connection.answer_later = False
             self._sendExceptionResponse(connection, frame.seq, wire.SERPENT_ID, error, None)
         else:
-            connection.send(wire.to_bytes(message.MSG_RESULT, result, frame.seq))
+            connection.send(answer)
 
     @staticmethod
     def defer() -> Later:
         """Called by a remote method that will answer later: through what this returns."""
         context = Pyro4.current_context
+        if context.msg_flags & (message.FLAGS_BATCH | message.FLAGS_ONEWAY):
+            raise ValueError("this method answers later, so it can be called neither oneway nor in a batch")
         return Later(context.client, context.seq, context.client.daemon._pyroHmacKey)
 
     # Pyro4 calls these
@@ -229,6 +241,12 @@ class Daemon(Pyro4.core.Daemon):
 
     def _Daemon__deserializeBlobArgs(self, protocolmsg: Any) -> Any:  # noqa: N802
         raise errors.SecurityError("serialized blobs are not accepted")
+
+
+def current_caller() -> dict[str, Any]:
+    """What the caller of the remote method that runs just now said of itself in its handshake; empty if nothing of the kind."""
+    peer = getattr(Pyro4.current_context.client, "peer", None)
+    return peer if isinstance(peer, dict) else {}
 
 
 def presentable(error: BaseException) -> BaseException:

@@ -9,20 +9,24 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import random
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from rmi.channel import Channel
+from rmi.channel import ANSWER_S, Channel
 from rmi.errors import LostError, RefusedError, SparrowError, UnavailableError
 from rmi.naming import SCHEDULERS, NameServer, UnknownHostError
 from sparrow.messages import JobSpec
 
 ASK_S = 1.0  # between two questions how far the jobs are
+ALONE_ANSWER_S = 15.0  # for a slow scheduler to say how far it is, when there is no other to hand its jobs to
 RETRY_S = 0.1  # between two looks for a scheduler, while there is none
 AT_ONCE = 16_000  # jobs handed over and not yet reported: more wait here
 _NAMED = 1_000  # open jobs named in one question
+
+log = logging.getLogger("sparrow.handover")
 
 
 class Handover:
@@ -42,7 +46,7 @@ class Handover:
         self._open: dict[str, JobSpec] = {}
         self._ended: dict[str, int] = {}  # open job -> tasks that had ended when the scheduler was last asked
         self._asking: asyncio.Task | None = None
-        self.unmet: str | None = "no scheduler has been looked for"  # why none has been found so far
+        self.unmet: str | None = f"no answer yet from a name server at {names}"  # why no scheduler has been found so far
         self._noticed = ""
         self._at_once = asyncio.Semaphore(AT_ONCE)
         self._loop = asyncio.get_running_loop()
@@ -50,7 +54,7 @@ class Handover:
     async def run(self, spec: JobSpec) -> dict[str, Any]:
         """Have a job run, whatever happens to schedulers meanwhile. Returns its report as it came over the wire.
 
-        UnavailableError if no scheduler is found in time; ValueError, TypeError if the scheduler will not have such a job.
+        UnavailableError if no scheduler is found in time; ValueError, TypeError and the like if a scheduler will not have it.
         """
         if self._asking is None:
             self._asking = self._loop.create_task(self._keep_asking())
@@ -98,15 +102,10 @@ class Handover:
         until = self._loop.time() + self._patience_s
         while True:
             try:
-                found = await self._names.list(SCHEDULERS)
-                why = f"no scheduler is registered with the name server at {self._names}; start one with: python Scheduler.py"
-                results = await asyncio.gather(*(self._connect(name, uri) for name, uri in found.items()), return_exceptions=True)
-                for name, result in zip(found, results):
-                    if isinstance(result, SparrowError):
-                        why = f"{name} is registered but cannot be reached: {result}; start it again with: python Scheduler.py"
-            except UnknownHostError:
-                raise
+                why = await self._connect_all()
             except UnavailableError as error:
+                if isinstance(error, UnknownHostError) and self.unmet is not None:
+                    raise
                 why = str(error)
             if self._channels:
                 self.unmet = None
@@ -118,10 +117,24 @@ class Handover:
             self._say(f"waiting: {why}")
             await asyncio.sleep(RETRY_S)
 
+    async def _connect_all(self) -> str:
+        """Connect to the schedulers that are not connected. Returns why there may be none."""
+        found = await self._names.list(SCHEDULERS)
+        missing = [name for name in found if name not in self._channels]
+        results = await asyncio.gather(*(self._connect(name, found[name]) for name in missing), return_exceptions=True)
+        for name, result in zip(missing, results):
+            if isinstance(result, Exception):
+                return f"{name} is registered but cannot be reached: {result}; start it again with: python Scheduler.py"
+        return f"no scheduler is registered with the name server at {self._names}; start one with: python Scheduler.py"
+
     async def _connect(self, name: str, uri: str) -> None:
         channel = await Channel.open(uri, "a client", self._names.key)
-        channel.on_lost = partial(self._disconnected, name)
-        self._channels[name] = channel
+        if not isinstance(channel.peer, dict) or channel.peer.get("name") != name:
+            channel.close()
+            raise UnavailableError(f"somebody else answers at {channel.address}")
+        if not channel.closed:
+            channel.on_lost = partial(self._disconnected, name)
+            self._channels[name] = channel
 
     def _disconnected(self, name: str) -> None:
         del self._channels[name]
@@ -130,15 +143,23 @@ class Handover:
         """Ask how far the jobs are. A scheduler that does not answer loses its connection, and so the jobs."""
         while True:
             await asyncio.sleep(ASK_S)
-            ids = list(self._open)[:_NAMED]
+            if self._channels:
+                try:  # schedulers may have been added, or have come back
+                    await self._connect_all()
+                except UnavailableError as error:
+                    log.debug("looking for more schedulers: %s", error)
+            ids = json.dumps(list(self._open)[:_NAMED])
+            patience_s = ANSWER_S if len(self._channels) > 1 else ALONE_ANSWER_S
             without_workers = False
             for channel in list(self._channels.values()):
                 try:
-                    stats = json.loads(await channel.call("stats", json.dumps(ids)))
-                except (SparrowError, LookupError, TypeError, ValueError):
-                    continue
-                self._ended.update({id: ended for id, (ended, _) in stats["progress"].items() if id in self._open})
-                without_workers |= not stats["workers"] and bool(stats["progress"])
+                    stats = json.loads(await channel.call("stats", ids, False, True, timeout_s=patience_s))
+                    ended = {id: ended for id, (ended, _) in stats["progress"].items()}
+                    without_workers |= not stats["workers"] and bool(ended)
+                except (SparrowError, LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+                    log.debug("asking the scheduler at %s: %s", channel.address, error)
+                else:
+                    self._ended.update({id: tasks for id, tasks in ended.items() if id in self._open})
             if without_workers:
                 self._say("waiting: no worker yet; start one on each machine with: python Worker.py")
 

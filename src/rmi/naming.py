@@ -98,6 +98,10 @@ class NameServer:
             raise UnavailableError(f"the name server at {self} turns us away: {why}") from error
         except LostError as error:
             raise UnavailableError(f"the name server at {self} does not answer: {error}") from error
+        except errors.NamingError:
+            raise
+        except (errors.PyroError, AttributeError) as error:
+            raise UnavailableError(f"what answers at {self} is not a name server: {error}") from error
 
     async def resolve(self) -> None:
         """UnknownHostError if its host name does not resolve."""
@@ -156,7 +160,10 @@ class HeldName:
             if holder == self._uri:
                 return
             if holder is not None and await self._is_alive(holder):
-                raise NameTakenError(f"the name {self.name} is taken by a live process at {holder.rpartition('@')[2]}") from None
+                raise NameTakenError(
+                    f"the name {self.name} is taken by a live process at {holder.rpartition('@')[2]}; "
+                    "choose another with --number (a scheduler) or --name (a worker)"
+                ) from None
             await self._names.register(self.name, self._uri, safe=False)
 
     async def _is_alive(self, uri: str) -> bool:
@@ -177,7 +184,7 @@ class HeldName:
             try:
                 if await self._names.lookup(self.name) != self._uri:
                     await self.claim()
-                    log.info("%s: registered again, the name server had forgotten it", self.name)
+                    log.info("%s: registered again, the name server did not have it", self.name)
                 elif away:
                     log.info("%s: the name server at %s is back", self.name, self._names)
                 away = False

@@ -19,6 +19,7 @@ from sparrow.messages import Message
 from sparrow.outbox import LARGEST_BATCH, Outbox
 
 LOST_AFTER_S = 2.5  # without an answer, or without a connection
+RECONNECT_S = 0.1  # between two tries, and after a connection that did not last even so long
 
 log = logging.getLogger("sparrow.peer")
 
@@ -52,13 +53,14 @@ class Peer:
         self.name = name
         self.incarnation = incarnation
         self._locate, self._who, self._key = locate, who, key
-        self._door, self._route, self._answered = door, route, answered
+        self._route, self._answered = route, answered
         self._up, self._lost, self._refused = up, lost, refused
-        self._outbox: Outbox[Message] = Outbox()
+        self._outbox: Outbox[Message] = Outbox(door)
         self._one_by_one = 0  # deliveries that carry a single message, to find the one that was refused
         self._channel: Channel | None = None
         self._flushing = False
         self._closed = False
+        self._connected_at_s = float("-inf")
         self._loop = asyncio.get_running_loop()
         self._connecting: asyncio.Task | None = self._loop.create_task(self._connect())
 
@@ -93,18 +95,24 @@ class Peer:
             self._give_up(f"no connection in {LOST_AFTER_S:g} s")
         except SparrowError as error:
             self._give_up(str(error))
+        except Exception as error:  # whatever it was, a peer that is neither connected nor lost would be waited for for ever
+            log.exception("connecting to %s", self.name)
+            self._give_up(f"{type(error).__name__}: {error}")
 
     async def _reach(self) -> Channel:
+        """Refused is refused; anything else may pass: who does not answer yet, or a name server that is away just now."""
+        if self._loop.time() - self._connected_at_s < RECONNECT_S:
+            await asyncio.sleep(RECONNECT_S)
         while True:
-            uri = await self._locate()
-            if uri is None:
-                raise UnreachableError("its name is not in the name server")
             try:
-                return await Channel.open(uri, self._who, self._key)
+                uri = await self._locate()
+                if uri is not None:
+                    return await Channel.open(uri, self._who, self._key)
             except UnreachableError:
                 raise
-            except (LostError, UnavailableError):  # somebody is there: until time is up there is hope
-                await asyncio.sleep(0.1)
+            except (LostError, UnavailableError) as error:
+                log.debug("%s: trying again: %s", self.name, error)
+            await asyncio.sleep(RECONNECT_S)
 
     def _became_connected(self, channel: Channel) -> None:
         greeting = channel.peer if isinstance(channel.peer, dict) else {}
@@ -117,11 +125,15 @@ class Peer:
             self._give_up("it was restarted")
         else:
             self._connecting = None
+            self._connected_at_s = self._loop.time()
             self.incarnation = incarnation
             self._channel = channel
             channel.on_lost = self._connection_lost
             self._up(greeting)
-            self._flush()
+            if channel.closed:
+                self._connection_lost()
+            else:
+                self._flush()
 
     def _connection_lost(self) -> None:
         self._channel = None
@@ -139,7 +151,7 @@ class Peer:
         channel = self._channel
         if channel is None:
             return
-        batch = self._outbox.take(1 if self._one_by_one else LARGEST_BATCH, self._door)
+        batch = self._outbox.take(1 if self._one_by_one else LARGEST_BATCH)
         if batch:
             self._one_by_one = max(0, self._one_by_one - 1)
             method, *arguments = self._route(batch)
@@ -157,7 +169,10 @@ class Peer:
         else:
             self._outbox.delivered()
             self._flushing = True  # what the answer gives rise to goes out below, at once
-            self._answered(batch, value)
+            try:
+                self._answered(batch, value)
+            except (TypeError, ValueError, LookupError) as malformed:
+                self._give_up(f"it sent an answer that cannot be read: {malformed}")
             self._flush()
 
     def _not_taken(self, batch: list[Message], error: BaseException) -> None:

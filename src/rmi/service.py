@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from rmi.daemon import Connection, Daemon
 from rmi.errors import UnavailableError
-from rmi.naming import HeldName, NameServer, NameTakenError, parse_address
+from rmi.naming import RETRY_S, HeldName, NameServer, NameTakenError, parse_address
 
 log = logging.getLogger("sparrow.service")
 
@@ -33,7 +33,7 @@ class Service:
         ns_host, ns_port = parse_address(nameserver)
         self.names = NameServer(ns_host, ns_port, key)
         self.key = key
-        self.name = ""  # known once it is open
+        self.name = self.uri = ""  # known once it is open
         self.incarnation = uuid.uuid4().hex[:12]  # another one after each restart
         self._host = host or os.environ.get("PYRO_HOST")
         self._port = port
@@ -51,7 +51,7 @@ class Service:
 
     def _who(self) -> dict[str, Any]:
         """What every peer is told of us in the handshake."""
-        return {"name": self.name, "incarnation": self.incarnation}
+        return {"name": self.name, "incarnation": self.incarnation, "uri": self.uri}
 
     async def _opened(self) -> None:
         """The name is ours and calls arrive."""
@@ -121,15 +121,18 @@ class Service:
         ready.set()
         holding = self._loop.create_task(self._held.hold())
         await asyncio.wait({stopped, holding}, return_when=asyncio.FIRST_COMPLETED)
+        taken = holding.exception() if holding.done() else None
+        if taken is not None:
+            log.error("%s: stopping: %s", self.name, taken)
+        holding.cancel()
         try:
-            if holding.done():
-                holding.result()
-            holding.cancel()
             await asyncio.gather(self._held.release(), self._closing())
             log.info("%s: stopped", self.name)
         finally:
             stopped.cancel()
             self._daemon.stop()
+        if taken is not None:
+            raise taken
 
     def _on_signal(self, number: int) -> None:
         if self._stopping.is_set():
@@ -143,26 +146,45 @@ class Service:
             await self._daemon.serve()
             await self.names.wait()
             for name in self._candidates():
-                uri = self._daemon.register(self, name, force=True).asString()
-                self._held = HeldName(self.names, name, uri)
-                self.name = name
+                self.name, self.uri = name, self._daemon.register(self, name, force=True).asString()
+                self._held = HeldName(self.names, name, self.uri)
                 self._daemon.who = self._who()
                 try:
-                    await self._held.claim()
+                    await self._claim()
                     break
                 except NameTakenError as error:
                     taken = error
                     self._daemon.unregister(name)
             else:
                 raise taken
-            await self._opened()
+            try:
+                await self._opened()
+            except BaseException:
+                await self._held.release()
+                raise
         except BaseException:
             self._daemon.stop()
             raise
         log.info("%s: ready at %s, registered with the name server at %s", self.name, self._daemon.locationStr, self.names)
 
+    async def _claim(self) -> None:
+        """Have the name, however long the name server is away or full. NameTakenError as for ``HeldName.claim``."""
+        while True:
+            try:
+                return await self._held.claim()
+            except NameTakenError:
+                raise
+            except UnavailableError as error:
+                log.debug("%s: %s", self.name, error)
+                await asyncio.sleep(RETRY_S)
+                await self.names.wait()
+
     async def _bound_daemon(self) -> Daemon:
         host = self._host or await self.names.our_address()
+        if host in ("0.0.0.0", "::"):
+            raise UnavailableError(
+                f"cannot listen on {host}: the others must be told one address; set the one they reach with --host"
+            )
         try:
             return Daemon(host, self._port, gone=self._gone)
         except (socket.gaierror, UnicodeError):

@@ -66,10 +66,10 @@ def of_queue(queue: WorkQueue) -> list[str]:
 def of_report(spec: m.JobSpec, report: dict[str, Any], workers: set[str]) -> list[str]:
     """Of the report of one job: every task is in it, done or failed, with times that can be."""
     found = []
-    tasks, failed = report["tasks"], {index for index, _ in report["failed"]}
+    tasks, failed = report["tasks"], failed_tasks(report)
     if report["id"] != spec.id or (spec.method and report["method"] != spec.method):
         found.append(f"a report of {report['id']} by {report['method']}")
-    if len(tasks) != len(spec.durations_s) or len(failed) != len(report["failed"]) or not failed <= set(range(len(tasks))):
+    if len(tasks) != len(spec.durations_s) or len(set(failed)) != len(failed) or not set(failed) <= set(range(len(tasks))):
         found.append(f"{len(tasks)} tasks reported, {len(report['failed'])} of them as failed, of {len(spec.durations_s)}")
     for index, (worker, wait_s, service_s, attempts) in enumerate(tasks):
         if index in failed:
@@ -120,7 +120,12 @@ class Witness:
 
     def finished(self, scheduler: Owner, report: dict[str, Any]) -> None:
         """A scheduler ends a job: what it counts as done must have been run, by that worker, in that attempt."""
-        failed = {index for index, _ in report["failed"]}
+        failed = failed_tasks(report)
         for index, (worker, _, _, attempt) in enumerate(report["tasks"]):
             if index not in failed and (worker, scheduler, (report["id"], index, attempt)) not in self._ran:
                 self.violations.append(f"{report['id']}: task {index} counts as done by {worker}, which never finished it")
+
+
+def failed_tasks(report: dict[str, Any]) -> list[int]:
+    """The numbers of a report's failed tasks."""
+    return [index for _, tasks in report["failed"] for index in tasks]

@@ -72,9 +72,12 @@ class Job:
     def report(self, now: float) -> dict[str, Any]:
         """All there is to say of the ended job, in plain types; times in seconds on the scheduler's clock.
 
-        ``tasks`` has a row a task: [worker, wait_s, service_s, attempts]; ``failed`` a row a failed task: [task, reason].
+        ``tasks`` has a row a task: [worker, wait_s, service_s, attempts]; ``failed`` a row a reason: [reason, tasks].
         """
-        failed = [[index, task.reason] for index, task in enumerate(self.tasks) if task.state == FAILED]
+        failed: dict[str | None, list[int]] = {}
+        for index, task in enumerate(self.tasks):
+            if task.state == FAILED:
+                failed.setdefault(task.reason, []).append(index)
         return {
             "id": self.id,
             "method": self.method.name,
@@ -84,7 +87,7 @@ class Job:
             "ideal_s": self.ideal_s(),
             "retried": self.retried,
             "tasks": [[task.worker, task.wait_s, task.service_s, task.attempt] for task in self.tasks],
-            "failed": failed,
+            "failed": [[reason, tasks] for reason, tasks in failed.items()],
         }
 
 

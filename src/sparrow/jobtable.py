@@ -35,7 +35,6 @@ class Send(NamedTuple):
 class Finish(NamedTuple):
     job: str
     report: dict
-    record: Job
 
 
 Command = Union[Send, Finish]
@@ -275,20 +274,21 @@ class JobTable:
         """Have d reservations out for each task that waits for one."""
         short = PROBE_RATIO * len(job.unplaced) - len(job.reserved)
         if short > 0:
-            for worker in job.method.probe(-(-short // PROBE_RATIO), self._sampler.names, self._rng):
+            chosen = job.method.probe(-(-short // PROBE_RATIO), self._sampler.names, self._rng)
+            self._count(job, "reservations", len(chosen))
+            for worker in chosen:
                 number = self._reservations_made
                 self._reservations_made += 1
                 job.reserved[number] = worker
                 self.workers[worker].reservations[job.id, number] = now
-                self._count(job, "reservations")
                 out.append(Send(worker, m.Reserve(job.id, number)))
 
     def _cancel_what_is_left(self, job: Job, out: list[Command]) -> None:
         """Proactive cancellation, once no task of the job waits for a reservation."""
         if job.reserved and not job.unplaced:
+            self._count(job, "cancellations", len(job.reserved))
             for number, worker in list(job.reserved.items()):
                 self._end_reservation(job, number)
-                self._count(job, "cancellations")
                 out.append(Send(worker, m.Cancel(job.id, number)))
 
     def _end_reservation(self, job: Job, number: int) -> None:
@@ -370,7 +370,7 @@ class JobTable:
                 self._ended.popitem(last=False)
             report = job.report(now)
             self.tally.ended(job, report, now)
-            out.append(Finish(job.id, report, job))
+            out.append(Finish(job.id, report))
 
     # Questions
 

@@ -78,7 +78,7 @@ class Channel:
 
     def __init__(self, node: Node) -> None:
         self.node = node
-        self.outbox: Outbox[m.Message] = Outbox()
+        self.outbox: Outbox[m.Message] = Outbox(lambda message: DOORS.get(type(message)))
         self.call = 0
         self.silent_since_s: float | None = None
 
@@ -121,7 +121,7 @@ class Node:
             self.call(peer, channel)
 
     def call(self, peer: Owner, channel: Channel) -> None:
-        batch = channel.outbox.take(door=lambda message: DOORS.get(type(message)))
+        batch = channel.outbox.take()
         if batch:
             channel.call = call = next(self.world.serial)
             if channel.silent_since_s is None:

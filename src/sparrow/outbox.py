@@ -6,7 +6,8 @@ the same order and before anything newer, so a peer sees each message at least o
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
 M = TypeVar("M")
@@ -15,32 +16,34 @@ LARGEST_BATCH = 10_000  # messages: more would keep the receiver's loop busy for
 
 
 class Outbox(Generic[M]):
-    """The messages for one peer. Not thread-safe: its owner's event loop is the only one to touch it."""
+    """The messages for one peer. ``door`` says of each by which way it goes: one delivery holds messages of the same door.
 
-    def __init__(self) -> None:
-        self._waiting: list[M] = []
+    Order is kept within a door; the doors have their turns. Not thread-safe: its owner's event loop is the only one to touch it.
+    """
+
+    def __init__(self, door: Callable[[M], Hashable] = lambda message: None) -> None:
+        self._door = door
+        self._waiting: dict[Hashable, deque[M]] = {}
         self._under_way: list[M] = []
 
     def __len__(self) -> int:
-        return len(self._waiting) + len(self._under_way)
+        return sum(map(len, self._waiting.values())) + len(self._under_way)
 
     def put(self, message: M) -> None:
-        self._waiting.append(message)
+        door = self._door(message)
+        if door not in self._waiting:
+            self._waiting[door] = deque()
+        self._waiting[door].append(message)
 
-    def take(self, limit: int = LARGEST_BATCH, door: Callable[[M], object] | None = None) -> list[M]:
-        """What waits, now under way; empty while an earlier delivery is, or when nothing waits.
-
-        At most ``limit`` messages, and with ``door`` only those that have the same door as the first.
-        """
+    def take(self, limit: int = LARGEST_BATCH) -> list[M]:
+        """Messages that wait, now under way; empty while an earlier delivery is, or when nothing waits."""
         if self._under_way or not self._waiting:
             return []
-        together, others = self._waiting, []
-        if door is not None:
-            first = door(together[0])
-            others = [message for message in together if door(message) != first]
-            if others:
-                together = [message for message in together if door(message) == first]
-        self._under_way, self._waiting = together[:limit], together[limit:] + others
+        door = next(iter(self._waiting))
+        queue = self._waiting.pop(door)
+        self._under_way = [queue.popleft() for _ in range(min(limit, len(queue)))]
+        if queue:
+            self._waiting[door] = queue
         return self._under_way
 
     def delivered(self) -> None:
@@ -48,8 +51,9 @@ class Outbox(Generic[M]):
 
     def failed(self) -> None:
         """The delivery under way did not arrive, or nobody can tell: it is to be sent again."""
-        self._waiting = self._under_way + self._waiting
-        self._under_way = []
-
-    def clear(self) -> None:
-        self._waiting, self._under_way = [], []
+        if self._under_way:
+            door = self._door(self._under_way[0])
+            queue = self._waiting.pop(door, deque())
+            queue.extendleft(reversed(self._under_way))
+            self._waiting = {door: queue, **self._waiting}
+            self._under_way = []

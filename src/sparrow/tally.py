@@ -5,7 +5,7 @@ Written so that counting costs next to nothing while jobs run: what takes time i
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterable
 from typing import Any
 
@@ -24,7 +24,9 @@ class Tally:
     """Not thread-safe: its owner's event loop is the only one to touch it. Times are on the scheduler's clock, in seconds."""
 
     def __init__(self) -> None:
-        self.counts: dict[str, Counter] = {}  # method -> jobs, tasks, probes, reservations, assigned, no_ops, cancellations, ...
+        self.counts: dict[str, Counter] = defaultdict(
+            Counter
+        )  # method -> jobs, tasks, probes, reservations, assigned, no_ops, cancellations, ...
         self._response: dict[str, Histogram] = {}
         self._slowdown: dict[str, Histogram] = {}
         self._sampled: dict[str, deque] = {}  # rows of reports: [worker, wait_s, service_s, attempts]
@@ -32,11 +34,11 @@ class Tally:
         self._kept_tasks = 0
 
     def count(self, method: str, what: str, by: int = 1) -> None:
-        self.counts.setdefault(method, Counter())[what] += by
+        self.counts[method][what] += by
 
     def ended(self, job: Job, report: dict[str, Any], now: float) -> None:
         method = job.method.name
-        self.count(method, "done", len(job.tasks) - len(report["failed"]))
+        self.count(method, "done", len(job.tasks) - job.failed)
         self._response.setdefault(method, Histogram()).add(report["response_s"])
         self._slowdown.setdefault(method, Histogram()).add(report["response_s"] / max(report["ideal_s"], 1e-6))
         self._sampled.setdefault(method, deque(maxlen=SAMPLED_TASKS)).extend(report["tasks"][:SAMPLED_OF_A_JOB])

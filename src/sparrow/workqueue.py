@@ -10,8 +10,9 @@ least once.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable, Iterable
-from typing import Any, Callable, NamedTuple, Union
+from collections.abc import Hashable, Iterable, Iterator
+from itertools import islice
+from typing import Callable, NamedTuple, Union
 
 from sparrow import messages as m
 from sparrow.queues import Fifo, Owner, QueuedReservation, QueuedTask
@@ -54,7 +55,7 @@ class WorkQueue:
         self.leaving = False
         self.completed = 0
         self._ended: OrderedDict[Hashable, m.Done | None] = OrderedDict()
-        self._turn = 0  # counts heartbeats
+        self._turn = 0  # the place in the queue from where the next heartbeat is answered
 
     @property
     def load(self) -> int:
@@ -150,20 +151,29 @@ class WorkQueue:
         self._answered(owner, no_task)
 
     def _on_heartbeat(self, owner: Owner, heartbeat: m.Heartbeat, now: float, out: list[Command]) -> None:
-        held_runs, held_reservations = self._held_for(owner)
         missing_runs = []
         for run in heartbeat.runs:
-            if run not in held_runs:
+            if (owner, run) not in self.running and (owner, run) not in self.queue:
                 done = self._ended.get((owner, run))
                 if done is None:
                     missing_runs.append(run)
                 else:
                     out.append(Tell(owner, done))
-        missing_reservations = [r for r in heartbeat.reservations if r not in held_reservations and (owner, r) not in self._ended]
-        named_runs, named_reservations = set(heartbeat.runs), set(heartbeat.reservations)
-        turn = self._turn = self._turn + 1
-        extra_runs = [run for run in _some(held_runs, now, turn) if run not in named_runs]
-        extra_reservations = [r for r in _some(held_reservations, now, turn) if r not in named_reservations]
+        missing_reservations = []
+        for reservation in heartbeat.reservations:
+            key = owner, reservation
+            if key not in self.asking and key not in self.queue and key not in self._ended:
+                missing_reservations.append(reservation)
+        named = {*heartbeat.runs, *heartbeat.reservations}
+        extra_runs: list[m.Run] = []
+        extra_reservations: list[m.Reservation] = []
+        for entry in self._some_held():
+            if entry.owner == owner and now - entry.since_s >= m.SETTLED_S:
+                if isinstance(entry, QueuedTask):
+                    if entry.run not in named:
+                        extra_runs.append(entry.run)
+                elif entry.reservation not in named:
+                    extra_reservations.append(entry.reservation)
         out.append(Tell(owner, m.Held(missing_runs, missing_reservations, extra_runs, extra_reservations)))
 
     _handlers: dict[type, Callable] = {
@@ -217,21 +227,10 @@ class WorkQueue:
         if len(self._ended) > REMEMBERED:
             self._ended.popitem(last=False)
 
-    def _held_for(self, owner: Owner) -> tuple[dict[Any, float], dict[Any, float]]:
-        """The runs and the reservations of one scheduler, each with the time since when."""
-        runs = {r.task.run: r.task.since_s for r in self.running.values() if r.task.owner == owner}
-        reservations = {entry.reservation: entry.since_s for entry in self.asking.values() if entry.owner == owner}
-        for entry in self.queue:
-            if entry.owner == owner:
-                if isinstance(entry, QueuedTask):
-                    runs[entry.run] = entry.since_s
-                else:
-                    reservations[entry.reservation] = entry.since_s
-        return runs, reservations
-
-
-def _some(held: dict[Any, float], now: float, turn: int) -> list:
-    """What has been here for a while; of many, as many as a message should carry, others each time."""
-    settled = [key for key, since in held.items() if now - since >= m.SETTLED_S]
-    parts = -(-len(settled) // m.MAX_CONFIRMED)
-    return settled[turn % parts :: parts] if parts > 1 else settled
+    def _some_held(self) -> Iterator[QueuedTask | QueuedReservation]:
+        """What is in the slots, and a part of the queue: another one each time, no larger than a message should be."""
+        yield from [running.task for running in self.running.values()]
+        yield from self.asking.values()
+        first = self._turn if self._turn < len(self.queue) else 0
+        self._turn = first + m.MAX_CONFIRMED
+        yield from list(islice(self.queue, first, self._turn))
