@@ -27,7 +27,7 @@ class StartError(Exception):
     """A process of the cluster ended or did not get ready; the text has the end of its log."""
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """Between fork and exec: have the kernel end this process when its parent ends, however that happens (Linux only)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
@@ -94,7 +94,7 @@ class LocalCluster:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C is for us: we end them in order
-                preexec_fn=_end_with_parent,
+                preexec_fn=end_with_parent,
             )
 
     def log(self, name: str) -> str:
@@ -120,12 +120,16 @@ class LocalCluster:
         workers = {name for name in self.processes if name.startswith("host")}
         for name in [name for name in self.processes if name.startswith("scheduler")]:
             deadline = time.monotonic() + START_S
-            while not workers <= set(self.stats(int(name[len("scheduler") :])).get("workers", {})):
+            while not self._knows(int(name[len("scheduler") :]), workers):
                 for each in (name, *workers):
                     self._must_run(each)
                 if time.monotonic() > deadline:
                     raise StartError(f"{name} has not found all workers in {START_S:.0f} s:\n{self.log(name)[-2000:]}")
                 time.sleep(0.05)
+
+    def _knows(self, scheduler: int, workers: set[str]) -> bool:
+        stats = self.stats(scheduler)
+        return bool(stats) and workers <= set(stats["workers"])
 
     def stats(self, scheduler: int = 1) -> dict[str, Any]:
         """What that scheduler says of itself; empty while it cannot be reached."""

@@ -18,6 +18,8 @@ TESTS = ("requirements.txt", "tests/requirements.txt")
 
 def make(wanted: tuple[str, ...] = RUNTIME) -> None:
     """Make .venv if it is missing, and install what these requirement files name unless that is done."""
+    if sys.version_info < (3, 9):  # noqa: UP036  (older ones get this far, and should hear why they get no further)
+        sys.exit(f"setup: Python 3.9 or newer is needed, and this is {sys.version.split()[0]}")
     if not PYTHON.exists():
         print("setup: making .venv", file=sys.stderr)
         made = subprocess.run([sys.executable, "-m", "venv", str(VENV)], check=False)

@@ -89,7 +89,7 @@ class Worker(Service):
         owner = Owner(m.identifier(scheduler, "scheduler"), m.identifier(incarnation, "incarnation"))
         if not owner.scheduler.startswith(SCHEDULERS):
             raise ValueError(f"not the name of a scheduler: {owner.scheduler!r} (they begin with {SCHEDULERS})")
-        self._know(owner)
+        self._know(owner, current_caller())
         return m.encode(self._perform(self._book.received(owner, messages, time.monotonic()), answering=owner))
 
     def _perform(self, commands: Iterable[Command], answering: Owner | None = None) -> list[m.Message]:
@@ -120,14 +120,13 @@ class Worker(Service):
 
     # Schedulers come and go
 
-    def _know(self, owner: Owner) -> None:
+    def _know(self, owner: Owner, greeting: dict[str, Any]) -> None:
         """Have a way to that scheduler. One of the same name that was there before is gone: there is one of each name."""
         if owner in self._peers:
             return
         for former in [former for former in self._peers if former.scheduler == owner.scheduler]:
             self._lost(former, "it was restarted")
-        log.info("%s: %s sends its first message", self.name, owner.scheduler)
-        greeting = current_caller()
+        log.debug("%s: first contact with %s", self.name, owner.scheduler)
         told = greeting.get("uri") if greeting.get("incarnation") == owner.incarnation else None
 
         async def locate() -> str | None:
@@ -194,6 +193,11 @@ class Worker(Service):
             log.debug("%s: greeting the scheduler at %s: %s", self.name, uri, error)
 
     async def _closing(self) -> None:
+        for connection in list(self._daemon.connections):  # those too that have never given us anything
+            greeting = connection.peer if isinstance(connection.peer, dict) else {}
+            name, incarnation = greeting.get("name"), greeting.get("incarnation")
+            if isinstance(name, str) and name.startswith(SCHEDULERS) and isinstance(incarnation, str):
+                self._know(Owner(name, incarnation), greeting)
         commands = self._book.leave(list(self._peers), time.monotonic(), FINISH_S)
         handed_back = sum(isinstance(one, Stop) for one in commands)
         log.info("%s: hands back %d running tasks, ends %d", self.name, handed_back, len(self._book.running))

@@ -504,3 +504,59 @@ def test_a_worker_that_hangs_for_two_seconds_is_not_given_up(cluster):
     assert report.retried == 0
     assert "lost" not in cluster.log("scheduler1")
     assert_books_are_empty(cluster)
+
+
+def test_work_goes_on_while_the_name_server_is_away(cluster):
+    """Workers and schedulers that had nothing to do with each other so far need it no more than those that had."""
+    port = int(cluster.nameserver.rpartition(":")[2])
+    with SparrowClient(cluster.nameserver) as one:
+        eventually(lambda: cluster.stats()["open_jobs"] == 0)
+        (report,) = one.run("RANDOM", 1, 1, 0.0)  # the client knows the scheduler, most workers do not
+        cluster.kill("nameserver")
+        for method in METHODS:
+            (report,) = one.run(method, 1, 9, 0.05, timeout_s=5)
+            assert not report.failed
+    assert "is lost" not in "".join(cluster.log(name) for name in ("host1", "host2", "host3", "scheduler1"))
+    cluster.start_nameserver(port)
+
+
+def test_jobs_of_the_same_id_are_jobs_of_their_own(clusters):
+    with SparrowClient(clusters(3).nameserver) as one, SparrowClient(clusters(3).nameserver) as other:
+        futures = [
+            one.submit(Job(1, 2, 0.05), "BATCH"),
+            one.submit(Job(1, 3, 0.0), "RANDOM"),
+            other.submit(Job(1, 4, 0.01), "BATCH"),
+        ]
+        reports = [future.result(20) for future in futures]
+    assert [(report.id, report.method, len(report.tasks)) for report in reports] == [
+        ("1", "BATCH", 2),
+        ("1", "RANDOM", 3),
+        ("1", "BATCH", 4),
+    ]
+    with clusters(3).proxy("sparrow.scheduler.1") as scheduler:
+        scheduler.schedule({"id": "mine", "durations_s": [0.0]})
+        with pytest.raises(ValueError, match="the id 'mine' belongs to another job"):
+            scheduler.schedule({"id": "mine", "durations_s": [0.0, 0.0]})
+
+
+@pytest.mark.parametrize("cluster", [{"workers": 2, "schedulers": 2}], indirect=True)
+def test_a_scheduler_that_comes_back_gets_jobs_again(cluster):
+    with SparrowClient(cluster.nameserver) as one:
+        one.run("BATCH", 4, 2, 0.0)
+        cluster.kill("scheduler2")
+        one.run("BATCH", 4, 2, 0.0, timeout_s=20)
+        cluster.start_scheduler(2)
+        cluster.wait_ready()
+
+        def used():
+            one.run("BATCH", 4, 2, 0.0, timeout_s=20)
+            return cluster.stats(2)["methods"]
+
+        eventually(used)
+
+
+def test_a_worker_that_leaves_is_not_called_lost(cluster):
+    cluster.processes["host1"].terminate()
+    cluster.processes.pop("host1").wait(5)
+    eventually(lambda: "worker host1 has left" in cluster.log("scheduler1"))
+    assert "is lost" not in cluster.log("scheduler1")
