@@ -27,12 +27,15 @@ from watched import Watched
 ROUND_S = 1.0  # between two rounds while somebody looks
 IDLE_ROUND_S = 5.0  # and while nobody does
 WATCHED_S = 12.0  # somebody looks for so long after a request
+ASKED_A_SECOND = 50  # workers at most, on average; in between their load is what the schedulers say
+MOST_APART_S = 5.0  # between two questions to one worker, however many there are
 GATHER_S = 0.3  # that a round waits for answers
 SETTLE_S = 0.15  # after somebody came or went: others come and go with him
 NAMES_S = 1.0  # between two looks into the name server, while it answers quickly
 FORGET_S = 600.0  # a worker that is gone stays in the list for so long, and while its name is in the name server
 DETAIL_S = 1.0  # a job's or worker's details are asked for again after this long
-MAX_DETAILS = 64  # jobs and workers whose details are remembered
+DETAIL_APART_S = 0.04  # between two such questions to the schedulers
+MAX_DETAILS = 32  # jobs and workers whose details are remembered
 MAX_TASKS_LOOKED_AT = 5_000  # for what a worker runs and has done
 MAX_CONNECTING = 64  # connections that are being made at once
 
@@ -73,6 +76,7 @@ class Monitor:
         self._loop: asyncio.AbstractEventLoop
         self._wake: asyncio.Event
         self._gate: asyncio.Semaphore
+        self._asking: asyncio.Lock
         self._thread: threading.Thread | None = None
         self._stopped = False
         self.latest = self._frozen(time.monotonic() + GATHER_S)
@@ -113,7 +117,8 @@ class Monitor:
     # In the thread of the monitor
 
     async def _main(self, ready: threading.Event) -> None:
-        self._loop, self._wake, self._gate = asyncio.get_running_loop(), asyncio.Event(), asyncio.Semaphore(MAX_CONNECTING)
+        self._loop, self._wake = asyncio.get_running_loop(), asyncio.Event()
+        self._gate, self._asking = asyncio.Semaphore(MAX_CONNECTING), asyncio.Lock()
         ready.set()
         watching = self._loop.create_task(self._keep_looking_for_names())
         try:
@@ -135,8 +140,13 @@ class Monitor:
         """Ask everybody, wait a little for the answers, publish; publish again when somebody falls silent or goes."""
         began = time.monotonic()
         everybody = [*self._schedulers.values(), *self._workers.values()]
-        for watched in everybody:
-            watched.ask()
+        for scheduler in self._schedulers.values():
+            scheduler.ask()
+        held = {name for scheduler in self._schedulers.values() if scheduler.state == "up" for name in scheduler.answer["workers"]}
+        apart_s = min(MOST_APART_S, len(self._workers) / ASKED_A_SECOND)
+        for name, worker in self._workers.items():
+            is_suspect = bool(held) and name[len(WORKERS) :] not in held
+            worker.ask(0.0 if is_suspect else apart_s - ROUND_S / 2)  # in every round, every second, every third ...
         while time.monotonic() < began + GATHER_S and any(watched.is_busy for watched in everybody):
             await asyncio.sleep(0.01)
         end = began + (IDLE_ROUND_S if self._is_idle() else ROUND_S)
@@ -164,7 +174,7 @@ class Monitor:
         gone = {name: watched.last_seen for name, watched in self._schedulers.items() if watched.state == "gone"}
         data = snapshot.build(now, dict(self._nameserver), views, answers, gone, self._history)
         text = json.dumps(data, separators=(",", ":")).encode()
-        status = json.dumps({name: view.load for name, view in views.items() if view.up}).encode()
+        status = json.dumps({name: row["load"] for name, row in data["workers"].items() if row["state"] == "up"}).encode()
         etag = hashlib.sha256(text).hexdigest()[:20]
         return Snapshot(data, answers, text, gzip.compress(text, 3, mtime=0), status, etag, time.monotonic(), until + GATHER_S / 6)
 
@@ -218,14 +228,11 @@ class Monitor:
         now = time.monotonic()
         for old in [old for old, (at, made) in self._details.items() if made.done() and now - at > DETAIL_S]:
             del self._details[old]
-        made_at, task = self._details.get(key, (0.0, None))
-        if task is None or (task.done() and now - made_at > DETAIL_S):
-            task = self._loop.create_task(make())
-            self._details[key] = now, task
-            self._details.move_to_end(key)
-            while len(self._details) > MAX_DETAILS:
+        if key not in self._details:
+            self._details[key] = now, self._loop.create_task(make())
+            if len(self._details) > MAX_DETAILS:
                 self._details.popitem(last=False)
-        return await asyncio.shield(task)
+        return await asyncio.shield(self._details[key][1])
 
     async def _known(self, ids: list[str]) -> dict[str, dict]:
         """What the schedulers know of these jobs."""
@@ -238,7 +245,9 @@ class Monitor:
                 return {}
             return {id: {**job, "scheduler": watched.name} for id, job in told.items()}
 
-        answers = await asyncio.gather(*(told_by(watched) for watched in self._schedulers.values()))
+        async with self._asking:  # one at a time and not too often, however many different jobs are asked for
+            answers = await asyncio.gather(*(told_by(watched) for watched in self._schedulers.values()))
+            await asyncio.sleep(DETAIL_APART_S)
         return {id: job for answer in answers for id, job in answer.items()}
 
     async def _job(self, id: str) -> dict[str, Any] | None:

@@ -20,6 +20,7 @@ HISTORY_S = 600.0  # that the server remembers
 HISTORY_STEP_S = 2.0  # between two points of it, at least
 RATE_S = 5.0  # over which tasks a second are averaged
 TAIL_S = 30.0  # over which the p95 of the history is taken
+FRESH_S = 1.5  # a worker's own answer counts for so long; then the sum of what schedulers gave it
 KEPT_ENDED = 5_000  # ended jobs remembered for the percentiles
 MAX_JOBS = 100  # in the list
 BINS_PER_DECADE = 20  # of the distribution of response over ideal: each bin is 12 % wide
@@ -137,7 +138,7 @@ def build(
     history: History,
 ) -> dict[str, Any]:
     """Everything that the page shows, but for details. ``schedulers``: the last answer of each that is there."""
-    rows = {name: _worker(name, view, schedulers) for name, view in sorted(workers.items(), key=lambda item: natural(item[0]))}
+    rows = {name: _worker(name, view, schedulers, now) for name, view in sorted(workers.items(), key=lambda item: natural(item[0]))}
     up = [row for row in rows.values() if row["state"] == "up"]
     jobs = newest(schedulers)
     history.ended_jobs(jobs)
@@ -199,10 +200,13 @@ def natural(name: str) -> list:
     return parts
 
 
-def _worker(name: str, view: WorkerView, schedulers: Mapping[str, dict]) -> dict[str, Any]:
-    """A worker's row. It says how much it has in all; the schedulers say how much of that are tasks."""
+def _worker(name: str, view: WorkerView, schedulers: Mapping[str, dict], now: float) -> dict[str, Any]:
+    """A worker's row. It says how much it has in all, unless that is long ago; the schedulers say how much of that are tasks."""
     held = [stats["workers"][name] for stats in schedulers.values() if name in stats["workers"]]
-    load = view.load if view.up else 0
+    load = view.load
+    if held and (view.last_seen is None or now - view.last_seen > FRESH_S):
+        load = sum(entry["runs"] + entry["reservations"] for entry in held)
+    load = load if view.up else 0
     running = min(load, view.slots)
     runs = sum(entry["runs"] for entry in held)
     queued = min(load - running, max(0, runs - running)) if held else load - running

@@ -45,6 +45,7 @@ class Watched:
         self._channel: Channel | None = None
         self._connecting: asyncio.Task | None = None
         self._asked_at: float | None = None  # monotonic, while an answer is due
+        self._last_asked = 0.0
         self._retry_at = 0.0
 
     @property
@@ -61,14 +62,14 @@ class Watched:
         """When the call in flight will have been unanswered for too long (monotonic)."""
         return None if self._asked_at is None else self._asked_at + SILENT_S
 
-    def ask(self) -> None:
-        """Begin this round's call, or a connection if there is none."""
+    def ask(self, apart_s: float = 0.0) -> None:
+        """Begin this round's call, unless the last was less than ``apart_s`` ago, or a connection if there is none."""
         now = time.monotonic()
         if self._channel is None:
             if self._connecting is None and self.listed and now >= self._retry_at:
                 self._connecting = asyncio.get_running_loop().create_task(self._connect())
-        elif self._asked_at is None:
-            self._asked_at = now
+        elif self._asked_at is None and now - self._last_asked >= apart_s:
+            self._asked_at = self._last_asked = now
             self._channel.begin(self._call[0], self._call[1:], self._answered)
 
     def look_at_the_clock(self) -> None:

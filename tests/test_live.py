@@ -145,7 +145,7 @@ def test_ctrl_c_ends_the_client_at_once(clusters):
 
 
 def test_the_methods_rank_as_in_the_paper(clusters):
-    """10 jobs of 10 tasks on 10 workers, as in the issue's example but ten times as fast."""
+    """10 jobs of 10 tasks on 10 workers, medians of five runs; ``scripts/benchmark --makespan`` does it with tasks of 1 s."""
     cluster = clusters(10)
     makespan = {}
     with SparrowClient(cluster.nameserver) as one:
@@ -153,14 +153,14 @@ def test_the_methods_rank_as_in_the_paper(clusters):
             times = []
             for _ in range(5):
                 began = time.monotonic()
-                one.run(method, 10, 10, 0.1)
+                one.run(method, 10, 10, 0.06)
                 times.append(time.monotonic() - began)
             makespan[method] = statistics.median(times)
-    noise = 1.05
+    noise = 1.08
     assert makespan["BATCH+LATE_BINDING"] <= noise * makespan["BATCH"]
     assert makespan["BATCH"] <= noise * makespan["CHOOSE_TWO"]
     assert makespan["CHOOSE_TWO"] < makespan["RANDOM"]
-    assert 1.0 <= makespan["BATCH+LATE_BINDING"] < 1.25
+    assert 0.6 <= makespan["BATCH+LATE_BINDING"] < 0.8
 
 
 # What is asked over the wire, by anyone

@@ -89,6 +89,13 @@ def test_a_load_is_running_queued_and_reserved(load, slots, runs, expected):
     assert row["done"] == 7
 
 
+def test_a_load_that_was_told_long_ago_gives_way_to_what_schedulers_say():
+    held = {"w": {"slots": 1, "runs": 2, "reservations": 3, "done": 0}}
+    row = build({"w": view(9, last_seen=NOW - 4)}, [stats(workers=held)])["workers"]["w"]
+    assert (row["load"], row["running"], row["queued"], row["reservations"]) == (5, 1, 1, 3)
+    assert build({"w": view(9, last_seen=NOW - 4)}, [])["workers"]["w"]["load"] == 9
+
+
 def test_a_worker_that_is_gone_counts_for_nothing_but_stays_in_the_list():
     gone = view(5, 2, up=False, gone_since=NOW - 3, last_seen=NOW - 4, reason="it does not answer")
     data = build({"a": view(1), "b": gone})

@@ -2,7 +2,7 @@
 
 import { METHODS, methodClass } from "./charts.js";
 import { h, keyed, setAttribute, setText, svg } from "./dom.js";
-import { ago, clock, count, plural, ratio, seconds } from "./format.js";
+import { ago, clock, count, plural, ratio, seconds, secondsTick } from "./format.js";
 import { workerLink } from "./now.js";
 
 const SHORT_LIST = 8; // jobs on the overview
@@ -132,7 +132,7 @@ function timeline(job) {
   const height = top + shown.length * row + 10;
   const picture = svg("svg", { viewBox: `0 0 ${width} ${height}`, class: "timeline", role: "img", "aria-label": `Timeline of ${plural(shown.length, "task")} over ${seconds(end)}; the same is in the table below.` });
   for (const t of niceSteps(end)) {
-    picture.append(svg("line", { x1: scale(t), x2: scale(t), y1: top - 4, y2: height - 6, class: "grid" }), text(scale(t), 13, seconds(t), "axis", t === 0 ? "start" : "middle"));
+    picture.append(svg("line", { x1: scale(t), x2: scale(t), y1: top - 4, y2: height - 6, class: "grid" }), text(scale(t), 13, secondsTick(t, end), "axis", t === 0 ? "start" : "middle"));
   }
   let former;
   shown.forEach((task, i) => {

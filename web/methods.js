@@ -178,7 +178,7 @@ function drawStacked(canvasId, legendId, kinds, methods, valueOf, text, onAxis, 
   const seen = METHODS.filter((method) => methods[method]);
   chart.data.labels = seen.map((method) => (method === "BATCH+LATE_BINDING" ? ["BATCH+", "LATE_BINDING"] : method));
   kinds.forEach((kind, i) => (chart.data.datasets[i].data = seen.map((method) => valueOf(methods[method], kind.key))));
-  chart.update();
+  chart.update("none");
   legend(byId(legendId), kinds.map((kind) => ({ swatch: `c-${kind.colour}`, label: kind.label })));
   const told = seen.map((method) => `${method}: ${kinds.map((kind) => `${text(valueOf(methods[method], kind.key))} ${kind.label}`).join(", ")}`);
   setAttribute(canvas, "aria-label", `${title}. ${told.join("; ") || "No jobs yet"}.`);

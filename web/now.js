@@ -127,6 +127,7 @@ export function drawNow(stats) {
 function drawBars(shown) {
   const canvas = byId("now-canvas");
   const chart = chartOn(canvas, barConfig);
+  const former = chart.names?.length;
   chart.names = shown.map(([name]) => name);
   const short = chart.names.length > 15 || innerWidth < 600;
   const prefix = short ? commonPrefix(chart.names) : 0;
@@ -139,7 +140,7 @@ function drawBars(shown) {
   SERIES.forEach((series, i) => (chart.data.datasets[i].data = shown.map(([, worker]) => worker[series.key])));
   chart.data.datasets[SERIES.length].data = shown.map(([, worker]) => (worker.state === "gone" ? top : 0));
   chart.options.scales.y.max = top;
-  chart.update();
+  chart.update(former === shown.length ? undefined : "none"); // bars grow and shrink; they do not fly in
   const busy = shown.filter(([, worker]) => worker.load > 0).length;
   const gone = shown.filter(([, worker]) => worker.state === "gone").map(([name]) => name);
   const summary = `Bar chart of the load of ${plural(shown.length, "worker")}: ${busy} busy, the fullest has ${tallest}.`;
