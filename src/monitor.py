@@ -27,8 +27,7 @@ from watched import Watched
 ROUND_S = 1.0  # between two rounds while somebody looks
 IDLE_ROUND_S = 5.0  # and while nobody does
 WATCHED_S = 12.0  # somebody looks for so long after a request
-ASKED_A_SECOND = 50  # workers at most, on average; in between their load is what the schedulers say
-MOST_APART_S = 5.0  # between two questions to one worker, however many there are
+ALL_AT_ONCE = 50  # workers are all asked in every round; when there are more, each in every second one
 GATHER_S = 0.3  # that a round waits for answers
 SETTLE_S = 0.15  # after somebody came or went: others come and go with him
 NAMES_S = 1.0  # between two looks into the name server, while it answers quickly
@@ -72,6 +71,7 @@ class Monitor:
         self._schedulers: dict[str, Watched] = {}
         self._nameserver: dict[str, Any] = {"address": str(self.names), "up": False, "since": None, "error": ""}
         self._wanted_at = 0.0
+        self._rounds = 0
         self._details: OrderedDict[tuple, tuple[float, asyncio.Task]] = OrderedDict()
         self._loop: asyncio.AbstractEventLoop
         self._wake: asyncio.Event
@@ -142,11 +142,10 @@ class Monitor:
         everybody = [*self._schedulers.values(), *self._workers.values()]
         for scheduler in self._schedulers.values():
             scheduler.ask()
-        held = {name for scheduler in self._schedulers.values() if scheduler.state == "up" for name in scheduler.answer["workers"]}
-        apart_s = min(MOST_APART_S, len(self._workers) / ASKED_A_SECOND)
-        for name, worker in self._workers.items():
-            is_suspect = bool(held) and name[len(WORKERS) :] not in held
-            worker.ask(0.0 if is_suspect else apart_s - ROUND_S / 2)  # in every round, every second, every third ...
+        self._rounds += 1
+        turns = 1 if len(self._workers) <= ALL_AT_ONCE else 2
+        for worker in list(self._workers.values())[self._rounds % turns :: turns]:
+            worker.ask()
         while time.monotonic() < began + GATHER_S and any(watched.is_busy for watched in everybody):
             await asyncio.sleep(0.01)
         end = began + (IDLE_ROUND_S if self._is_idle() else ROUND_S)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from sparrow.metrics import PERCENTS
+
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 _COUNTERS = (
@@ -21,10 +23,10 @@ _COUNTERS = (
     ("cancellations", "cancellations_total", "Reservations taken back."),
 )
 _TIMES = (
-    ("response_s", "job_response_seconds", "jobs", "Time from a job's submission to its report."),
-    ("slowdown", "job_slowdown_ratio", "jobs", "A job's response over its longest task."),
-    ("wait_s", "task_wait_seconds", "tasks", "Time from a job's submission to the start of a task."),
-    ("service_s", "task_service_seconds", "tasks", "Time of a task in its slot."),
+    ("response_s", "job_response_seconds", "Time from a job's submission to its report."),
+    ("slowdown", "job_slowdown_ratio", "A job's response over its longest task."),
+    ("wait_s", "task_wait_seconds", "Time from a job's submission to the start of a task, of up to 50 tasks a job."),
+    ("service_s", "task_service_seconds", "Time of a task in its slot, of up to 50 tasks a job."),
 )
 
 
@@ -67,17 +69,16 @@ def text(data: Mapping[str, Any], schedulers: Mapping[str, dict]) -> str:
     ]
     for key, name, help in _COUNTERS:
         family(name, "counter", help, [(labels, told["counts"].get(key, 0)) for labels, told in each])
-    for key, name, of, help in _TIMES:
+    for key, name, help in _TIMES:
         lines.append(f"# HELP sparrow_{name} {help}")
         lines.append(f"# TYPE sparrow_{name} summary")
         for labels, told in each:
-            times = told.get(key) or {}
-            count = told.get("slowdown", {}).get("count", 0) if of == "jobs" else told["counts"].get("done", 0)
-            for percent in (50, 95, 99):
-                if f"p{percent}" in times:
+            times = told[key]
+            for percent in PERCENTS:
+                if times[f"p{percent}"] is not None:
                     lines.append(_sample(name, {**labels, "quantile": f"{percent / 100:g}"}, times[f"p{percent}"]))
-            lines.append(_sample(f"{name}_sum", labels, times.get("mean", 0.0) * count))
-            lines.append(_sample(f"{name}_count", labels, count))
+            lines.append(_sample(f"{name}_sum", labels, (times["mean"] or 0.0) * times["count"]))
+            lines.append(_sample(f"{name}_count", labels, times["count"]))
     return "\n".join(lines) + "\n"
 
 

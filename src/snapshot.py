@@ -13,8 +13,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sparrow import messages as m
-from sparrow.metrics import percentile
+from sparrow.metrics import PERCENTS, Histogram, percentile
 from sparrow.placement import METHODS
+from sparrow.tally import TIMES
 
 HISTORY_S = 600.0  # that the server remembers
 HISTORY_STEP_S = 2.0  # between two points of it, at least
@@ -24,7 +25,6 @@ FRESH_S = 1.5  # a worker's own answer counts for so long; then the sum of what 
 KEPT_ENDED = 5_000  # ended jobs remembered for the percentiles
 MAX_JOBS = 100  # in the list
 BINS_PER_DECADE = 20  # of the distribution of response over ideal: each bin is 12 % wide
-FIGURES = ("p50", "p95", "p99", "mean")
 
 
 class WorkerView(NamedTuple):
@@ -53,8 +53,9 @@ def parsed_stats(answer: object) -> dict[str, Any]:
         numbers += [entry[key] for entry in stats["workers"].values() for key in ("runs", "reservations")]
         numbers += [job[key] for job in stats["jobs"] for key in ("submitted", "response_s", "tasks")]
         numbers += [count for method in stats["methods"].values() for count in method["counts"].values()]
+        merged_methods({"": stats})
         texts = [stats["incarnation"], stats["method"], *(job[key] for job in stats["jobs"] for key in ("id", "state", "method"))]
-    except (KeyError, TypeError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"stats lack {error}") from None
     if not all(isinstance(number, (int, float)) for number in numbers) or not all(isinstance(text, str) for text in texts):
         raise TypeError("stats have a field of the wrong type")
@@ -158,7 +159,7 @@ def build(
         "queued": max(0, placed + waiting - running) if schedulers else sum(row["queued"] for row in up),
         "reservations": sum(row["reservations"] for row in up),
         "tasks_per_s": round(history.count_tasks(now, schedulers), 2),
-        "response_s": {key: percentile(responses, int(key[1:])) if responses else None for key in FIGURES[:3]},
+        "response_s": {f"p{p}": percentile(responses, p) if responses else None for p in PERCENTS},
         "response_jobs": len(responses),
         "jobs": counts["jobs"],
         "open_jobs": sum(stats["open_jobs"] for stats in schedulers.values()),
@@ -246,11 +247,7 @@ def _short(job: dict) -> dict:
 
 
 def merged_methods(schedulers: Mapping[str, dict]) -> dict[str, dict]:
-    """method -> counts, times and slowdown over all schedulers, in the order of the paper.
-
-    With several schedulers the percentiles of times are means weighted by how much each has seen; those of the slowdown are exact
-    to a bin.
-    """
+    """method -> counts and how response, slowdown, wait and service spread over all schedulers, in the order of the paper."""
     seen = {name for stats in schedulers.values() for name in stats["methods"]}
     order = [*[name for name in METHODS if name in seen], *sorted(seen - set(METHODS))]
     return {name: _merged([stats["methods"][name] for stats in schedulers.values() if name in stats["methods"]]) for name in order}
@@ -258,25 +255,18 @@ def merged_methods(schedulers: Mapping[str, dict]) -> dict[str, dict]:
 
 def _merged(parts: Sequence[dict]) -> dict[str, Any]:
     counts: Counter = Counter()
+    merged: dict[str, Any] = {"counts": counts}
     for part in parts:
         counts.update(part["counts"])
-    jobs = [part.get("slowdown", {}).get("count", 0) for part in parts]
-    tasks = [part["counts"].get("done", 0) for part in parts]
-    merged: dict[str, Any] = {"counts": dict(counts), "response_s": _weighted([part.get("response_s") for part in parts], jobs)}
-    for field in ("wait_s", "service_s"):
-        merged[field] = _weighted([part.get(field) for part in parts], tasks)
-    merged["slowdown"] = {
-        **_weighted([part.get("slowdown") for part in parts], jobs),
-        "count": sum(jobs),
-        "histogram": binned([row for part in parts for row in part.get("slowdown", {}).get("histogram", ())]),
-    }
+    for name in TIMES:
+        times = Histogram()
+        for part in parts:
+            times.merge(part[name])
+        merged[name] = times.told()
+        del merged[name]["histogram"]
+        if name == "slowdown":
+            merged[name]["histogram"] = binned(times.buckets())
     return merged
-
-
-def _weighted(parts: Sequence[dict | None], weights: Sequence[int]) -> dict[str, float | None]:
-    told = [(part, weight) for part, weight in zip(parts, weights) if part and weight]
-    total = sum(weight for _, weight in told)
-    return {key: sum(part.get(key, 0.0) * weight for part, weight in told) / total if told else None for key in FIGURES}
 
 
 def binned(histogram: Iterable[Sequence[float]]) -> list[list[float]]:

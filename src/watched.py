@@ -10,7 +10,7 @@ from typing import Any
 from rmi.channel import Channel
 from rmi.errors import SparrowError
 
-SILENT_S = 1.4  # a call that is not answered for so long means that the peer is gone
+SILENT_S = 0.9  # a call that is not answered for so long means that the peer is gone: asked every 2 s, it is seen within 3
 CONNECT_S = 1.4  # for connecting and the handshake
 RETRY_S = 2.0  # between two tries to reach one that is gone
 LEFT = "it has left: its name is no longer in the name server"
@@ -45,7 +45,6 @@ class Watched:
         self._channel: Channel | None = None
         self._connecting: asyncio.Task | None = None
         self._asked_at: float | None = None  # monotonic, while an answer is due
-        self._last_asked = 0.0
         self._retry_at = 0.0
 
     @property
@@ -62,14 +61,14 @@ class Watched:
         """When the call in flight will have been unanswered for too long (monotonic)."""
         return None if self._asked_at is None else self._asked_at + SILENT_S
 
-    def ask(self, apart_s: float = 0.0) -> None:
-        """Begin this round's call, unless the last was less than ``apart_s`` ago, or a connection if there is none."""
+    def ask(self) -> None:
+        """Begin this round's call, unless the last is still unanswered, or a connection if there is none."""
         now = time.monotonic()
         if self._channel is None:
             if self._connecting is None and self.listed and now >= self._retry_at:
                 self._connecting = asyncio.get_running_loop().create_task(self._connect())
-        elif self._asked_at is None and now - self._last_asked >= apart_s:
-            self._asked_at = self._last_asked = now
+        elif self._asked_at is None:
+            self._asked_at = now
             self._channel.begin(self._call[0], self._call[1:], self._answered)
 
     def look_at_the_clock(self) -> None:
@@ -96,8 +95,7 @@ class Watched:
         if self._connecting is not None:
             self._connecting.cancel()
         if self._channel is not None:
-            self._channel.on_lost = None
-            self._channel.close()
+            self._channel.drop()
             self._channel = None
 
     async def _connect(self) -> None:

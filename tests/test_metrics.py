@@ -1,3 +1,4 @@
+import json
 import math
 
 import pytest
@@ -50,6 +51,40 @@ def test_a_histogram_is_within_one_percent_of_the_exact_value(some, percent):
         histogram.add(value)
     exact = sorted(some)[max(0, math.ceil(percent / 100 * len(some)) - 1)]
     assert histogram.percentile(percent) == pytest.approx(exact, rel=0.0101)
+
+
+@given(st.lists(values), st.lists(values))
+def test_merged_histograms_are_as_if_one_had_counted_it_all(some, others):
+    both, one, merged = Histogram(), Histogram(), Histogram()
+    for value in [*some, *others]:
+        both.add(value)
+    for value in some:
+        one.add(value)
+    for value in others:
+        merged.add(value)
+    merged.merge(json.loads(json.dumps(one.told())))
+    expected = both.told()
+    assert merged.told() == {**expected, "mean": pytest.approx(expected["mean"]) if expected["count"] else None}
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"histogram": [[0, -1]], "mean": 1.0},
+        {"histogram": [[10**9, 1]], "mean": 1.0},
+        {"histogram": [[0, 1]], "mean": math.nan},
+        {"histogram": [[0, 1]], "mean": math.inf},
+        {"histogram": [[0, 1]], "mean": None},
+        {"histogram": [[0]], "mean": 1.0},
+        {"histogram": 7, "mean": 1.0},
+        {},
+    ],
+)
+def test_what_no_histogram_tells_is_refused_and_changes_nothing(told):
+    histogram = Histogram()
+    with pytest.raises((TypeError, ValueError, LookupError)):
+        histogram.merge(told)
+    assert histogram.told() == Histogram().told()
 
 
 @pytest.mark.parametrize("value", [-1, -1e-9, math.nan, -math.inf])

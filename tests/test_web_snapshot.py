@@ -7,6 +7,8 @@ import pytest
 import prometheus
 import snapshot
 from snapshot import History, WorkerView
+from sparrow.metrics import Histogram
+from sparrow.tally import TIMES
 
 NOW = 1_700_000_000.0
 
@@ -30,21 +32,12 @@ def stats(name="sparrow.scheduler.1", **fields):
     }
 
 
-def method(done=0, histogram=(), **counts):
-    return {
-        "counts": {"done": done, "tasks": done, **counts},
-        "response_s": {"p50": 1.0, "p95": 2.0, "p99": 3.0, "mean": 1.5},
-        "wait_s": {"p50": 0.5, "p95": 1.0, "p99": 1.0, "mean": 0.5},
-        "service_s": {"p50": 0.1, "p95": 0.1, "p99": 0.1, "mean": 0.1},
-        "slowdown": {
-            "p50": 1.0,
-            "p95": 2.0,
-            "p99": 3.0,
-            "mean": 1.5,
-            "count": sum(n for _, n in histogram),
-            "histogram": histogram,
-        },
-    }
+def method(done=0, slowdowns=(), waits=(), **counts):
+    times = {name: Histogram() for name in TIMES}
+    for name, values in (("slowdown", slowdowns), ("wait_s", waits)):
+        for value in values:
+            times[name].add(value)
+    return {"counts": {"done": done, "tasks": done, **counts}, **{name: held.told() for name, held in times.items()}}
 
 
 def job(id, state="done", submitted=NOW - 10, response_s=1.0, **fields):
@@ -119,19 +112,27 @@ def test_workers_are_in_the_order_of_their_numbers():
 
 
 def test_several_schedulers_are_added_up():
-    one = stats("s1", open_jobs=1, methods={"BATCH": method(10, [(1.0, 4)], jobs=4)}, jobs=[job("old", submitted=NOW - 9)])
-    two = stats(
-        "s2", open_jobs=2, methods={"BATCH": method(30, [(1.0, 2), (9.0, 2)], jobs=4), "RANDOM": method(1)}, jobs=[job("new")]
-    )
+    one = stats("s1", open_jobs=1, methods={"BATCH": method(10, [1.0] * 4, [0.5] * 4, jobs=4)}, jobs=[job("old")])
+    two = stats("s2", open_jobs=2, methods={"BATCH": method(30, [1.0, 1.0, 9.0, 9.0]), "RANDOM": method(1)}, jobs=[job("new")])
     one["jobs"][0]["submitted"], two["jobs"][0]["submitted"] = NOW - 9, NOW - 2
     data = build(schedulers=[one, two])
     assert list(data["methods"]) == ["RANDOM", "BATCH"]
-    assert data["methods"]["BATCH"]["counts"]["done"] == 40
-    assert data["methods"]["BATCH"]["slowdown"]["count"] == 8
-    assert sum(count for _, count in data["methods"]["BATCH"]["slowdown"]["histogram"]) == 8
+    batch = data["methods"]["BATCH"]
+    assert batch["counts"]["done"] == 40
+    assert batch["slowdown"]["count"] == 8
+    assert sum(count for _, count in batch["slowdown"]["histogram"]) == 8
+    assert batch["wait_s"]["mean"] == pytest.approx(0.5)
+    assert data["methods"]["RANDOM"]["wait_s"] == {**dict.fromkeys(("p50", "p95", "p99", "mean")), "count": 0}
     assert data["totals"]["open_jobs"] == 3
     assert [one["id"] for one in data["jobs"]] == ["new", "old"]
-    assert data["methods"]["BATCH"]["wait_s"]["mean"] == pytest.approx(0.5)
+
+
+def test_percentiles_over_several_schedulers_are_those_of_all_their_jobs_together():
+    slow, fast = [10.0] * 40, [1.0] * 60
+    data = build(schedulers=[stats("s1", methods={"BATCH": method(0, fast)}), stats("s2", methods={"BATCH": method(0, slow)})])
+    told = data["methods"]["BATCH"]["slowdown"]
+    assert told["p50"] == pytest.approx(1.0, rel=0.02)
+    assert told["p95"] == pytest.approx(10.0, rel=0.02)
 
 
 def test_bins_are_ascending_and_lose_nothing():
@@ -204,7 +205,7 @@ def test_good_answers_are_taken():
 
 
 def test_metrics_have_one_help_and_one_type_a_family_and_escaped_labels():
-    one = stats(methods={"BATCH": method(3, [(1.0, 2)], jobs=2, retried=1)})
+    one = stats(methods={"BATCH": method(3, [1.0, 1.0], jobs=2, retried=1)})
     data = build({'a"b\\': view(2)}, [one])
     text = prometheus.text(data, {"s": one})
     lines = text.splitlines()
@@ -215,8 +216,9 @@ def test_metrics_have_one_help_and_one_type_a_family_and_escaped_labels():
     assert text.endswith("\n")
     assert 'sparrow_worker_load{worker="a\\"b\\\\"} 2' in lines
     assert 'sparrow_task_retries_total{scheduler="s",method="BATCH"} 1' in lines
-    assert 'sparrow_job_response_seconds{scheduler="s",method="BATCH",quantile="0.95"} 2.0' in lines
-    assert 'sparrow_job_response_seconds_count{scheduler="s",method="BATCH"} 2' in lines
+    p95 = one["methods"]["BATCH"]["slowdown"]["p95"]
+    assert f'sparrow_job_slowdown_ratio{{scheduler="s",method="BATCH",quantile="0.95"}} {p95!r}' in lines
+    assert 'sparrow_job_slowdown_ratio_count{scheduler="s",method="BATCH"} 2' in lines
     for line in lines:
         name = line.split("{")[0].split()[0] if not line.startswith("#") else line.split()[2]
         assert name.startswith("sparrow_")

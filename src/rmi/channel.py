@@ -119,6 +119,11 @@ class Channel(asyncio.Protocol):
         if deadline is not None and self._check is None:
             self._check = self._loop.call_later(_CHECK_S, self._check_deadlines)
 
+    def drop(self) -> None:
+        """Close it without a word to ``on_lost``."""
+        self.on_lost = None
+        self.close()
+
     def close(self) -> None:
         if self._transport is not None:
             self._transport.abort()

@@ -83,8 +83,7 @@ class Handover:
         if self._asking is not None:
             self._asking.cancel()
         for channel in self._channels.values():
-            channel.on_lost = None
-            channel.close()
+            channel.drop()
 
     # Schedulers
 

@@ -84,8 +84,7 @@ class Peer:
         if self._connecting is not None:
             self._connecting.cancel()
         if self._channel is not None:
-            self._channel.on_lost = None
-            self._channel.close()
+            self._channel.drop()
             self._channel = None
 
     async def _connect(self) -> None:

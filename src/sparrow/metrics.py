@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+PERCENTS = (50, 95, 99)
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
@@ -27,6 +30,7 @@ class Histogram:
     SMALLEST = 1e-6
     LARGEST = 1e6
     _GROWTH = math.log(1.02)
+    _FARTHEST = math.ceil(math.log(LARGEST) / _GROWTH)  # number of a bucket, either way
 
     def __init__(self) -> None:
         self.count = 0
@@ -50,6 +54,24 @@ class Histogram:
     def buckets(self) -> list[list[float]]:
         """[upper edge, count] of each bucket that holds anything, ascending."""
         return [[math.exp((bucket + 1) * self._GROWTH), self._buckets[bucket]] for bucket in sorted(self._buckets)]
+
+    def told(self) -> dict[str, Any]:
+        """All of it in plain types, for people and for ``merge``: count, mean, p50, p95 and p99 (null if nothing was counted), and
+        the histogram as [n, count]: so many values from 1.02**n to 1.02**(n+1)."""
+        figures = {f"p{percent}": self.percentile(percent) for percent in PERCENTS} | {"mean": self.mean}
+        known = figures if self.count else dict.fromkeys(figures)
+        return {**known, "count": self.count, "histogram": [[bucket, self._buckets[bucket]] for bucket in sorted(self._buckets)]}
+
+    def merge(self, told: Mapping[str, Any]) -> None:
+        """Count all that another histogram has counted and ``told``. TypeError, ValueError or LookupError if it cannot be that."""
+        rows = [(int(bucket), int(count)) for bucket, count in told["histogram"]]
+        total = float(told["mean"]) * sum(count for _, count in rows) if rows else 0.0
+        if not math.isfinite(total) or any(abs(bucket) > self._FARTHEST or count < 0 for bucket, count in rows):
+            raise ValueError("not what a histogram tells")
+        self.total += total
+        for bucket, count in rows:
+            self._buckets[bucket] = self._buckets.get(bucket, 0) + count
+            self.count += count
 
     def percentile(self, percent: float) -> float:
         """The middle of the bucket in which that percentile lies; 0.0 when nothing was counted."""

@@ -5,19 +5,18 @@ Written so that counting costs next to nothing while jobs run: what takes time i
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict, deque
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from typing import Any
 
 from sparrow.jobs import DONE, PLACED, Job
-from sparrow.metrics import Histogram, percentile
+from sparrow.metrics import Histogram
 
 LISTED_JOBS = 100  # named in ``newest``
 KEPT_JOBS = 500  # ended jobs that can be told of in detail, unless they have more than
 KEPT_TASKS = 200_000  # tasks in all
-SAMPLED_TASKS = 2_000  # of each method, the newest, for percentiles of wait and service time
-SAMPLED_OF_A_JOB = 50  # at most
-_PERCENTS = (50, 95, 99)
+SAMPLED_OF_A_JOB = 50  # tasks at most, for how wait and service time spread
+TIMES = ("response_s", "slowdown", "wait_s", "service_s")
 
 
 class Tally:
@@ -27,9 +26,7 @@ class Tally:
         self.counts: dict[str, Counter] = defaultdict(
             Counter
         )  # method -> jobs, tasks, probes, reservations, assigned, no_ops, cancellations, ...
-        self._response: dict[str, Histogram] = {}
-        self._slowdown: dict[str, Histogram] = {}
-        self._sampled: dict[str, deque] = {}  # rows of reports: [worker, wait_s, service_s, attempts]
+        self._times: dict[str, dict[str, Histogram]] = defaultdict(lambda: {name: Histogram() for name in TIMES})  # method -> ...
         self._kept: dict[str, tuple[Job, float]] = {}  # ended jobs, the oldest first, and when they ended
         self._kept_tasks = 0
 
@@ -39,9 +36,13 @@ class Tally:
     def ended(self, job: Job, report: dict[str, Any], now: float) -> None:
         method = job.method.name
         self.count(method, "done", len(job.tasks) - job.failed)
-        self._response.setdefault(method, Histogram()).add(report["response_s"])
-        self._slowdown.setdefault(method, Histogram()).add(report["response_s"] / max(report["ideal_s"], 1e-6))
-        self._sampled.setdefault(method, deque(maxlen=SAMPLED_TASKS)).extend(report["tasks"][:SAMPLED_OF_A_JOB])
+        times = self._times[method]
+        times["response_s"].add(report["response_s"])
+        times["slowdown"].add(report["response_s"] / max(report["ideal_s"], 1e-6))
+        for worker, wait_s, service_s, _ in report["tasks"][:SAMPLED_OF_A_JOB]:
+            if worker is not None:
+                times["wait_s"].add(wait_s)
+                times["service_s"].add(service_s)
         former = self._kept.pop(job.id, None)
         self._kept[job.id] = (job, now)
         self._kept_tasks += len(job.tasks) - (len(former[0].tasks) if former else 0)
@@ -55,17 +56,7 @@ class Tally:
         for job in open_jobs:  # tasks of jobs that go on are counted when their job has ended, or here
             counts[job.method.name]["done"] += len(job.tasks) - job.open - job.failed
         return {
-            method: {
-                "counts": dict(counted),
-                "response_s": _distribution(self._response.get(method)),
-                "slowdown": {
-                    **_distribution(self._slowdown.get(method)),
-                    "count": self._slowdown[method].count if method in self._slowdown else 0,
-                    "histogram": self._slowdown[method].buckets() if method in self._slowdown else [],
-                },
-                "wait_s": _percentiles([wait_s for _, wait_s, _, _ in self._sampled.get(method, ())]),
-                "service_s": _percentiles([service_s for _, _, service_s, _ in self._sampled.get(method, ())]),
-            }
+            method: {"counts": dict(counted), **{name: times.told() for name, times in self._times[method].items()}}
             for method, counted in counts.items()
         }
 
@@ -121,15 +112,3 @@ def _line(job: Job, ended_s: float | None, now: float, to_wall_s: float) -> dict
         "ideal_s": ideal_s,
         "slowdown": None if ideal_s is None else response_s / max(ideal_s, 1e-6),
     }
-
-
-def _distribution(histogram: Histogram | None) -> dict[str, float]:
-    if histogram is None:
-        return {}
-    return {**{f"p{percent}": histogram.percentile(percent) for percent in _PERCENTS}, "mean": histogram.mean}
-
-
-def _percentiles(values: list[float]) -> dict[str, float]:
-    if not values:
-        return {}
-    return {**{f"p{percent}": percentile(values, percent) for percent in _PERCENTS}, "mean": sum(values) / len(values)}
