@@ -20,6 +20,7 @@ import src  # noqa: F401  (puts src/ on the path)
 import prometheus  # isort: skip
 from monitor import Monitor  # isort: skip
 from rmi import command  # isort: skip
+from rmi.security import Security  # isort: skip
 from webserver import Answer, Request, WebServer, plain  # isort: skip
 
 WEB = Path(__file__).resolve().parent / "web"
@@ -137,16 +138,15 @@ def main() -> None:
     )
     parser.add_argument("--host", default="localhost", help="the address to listen on (default: localhost)")
     parser.add_argument("--port", type=command.port_number, default=8901, help="the port to listen on (default: 8901)")
-    parser.add_argument(
-        "--log-level",
-        default="info",
-        choices=("debug", "info", "warning", "error"),
-        help="how much to say on standard error (default: info, a line for each change of state)",
-    )
+    command.add_log_level(parser)
     arguments = parser.parse_args()
     command.log_to_stderr(arguments.log_level)
-    monitor = Monitor(arguments.nameserver)
-    command.serve(lambda: asyncio.run(serve(monitor, arguments.host, arguments.port)))
+
+    def run() -> None:
+        monitor = Monitor(arguments.nameserver, Security.of(arguments.key_file).key)
+        asyncio.run(serve(monitor, arguments.host, arguments.port))
+
+    command.serve(run)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""A whole cluster of real processes on this machine, for scripts and tests: name server, schedulers, workers host1 .. hostN."""
+"""A whole cluster of real processes on this machine, for scripts and tests: name server, schedulers, workers host1 .. hostN.
+
+It has a key if SPARROW_KEY_FILE names one, and TLS if PYRO_SSL and what belongs to it is set.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,10 @@ from types import TracebackType
 from typing import Any
 
 import Pyro4
+
+import src  # noqa: F401  (puts src/ on the path)
+
+from rmi.security import Security  # isort: skip
 
 ROOT = Path(__file__).resolve().parent.parent
 START_S = 60.0  # for all of it to be there, on a slow machine
@@ -45,6 +52,7 @@ class LocalCluster:
         self._folder: tempfile.TemporaryDirectory | None = None
         self.logs = Path()
         self.nameserver = ""
+        self.key = Security.of().key
         self.processes: dict[str, subprocess.Popen] = {}
 
     def __enter__(self) -> LocalCluster:
@@ -87,12 +95,14 @@ class LocalCluster:
         self._spawn(name, str(ROOT / "src" / script), *common, *options)
 
     def _spawn(self, name: str, *arguments: str) -> None:
+        key = {"PYRO_HMAC_KEY": self.key.decode()} if self.key else {}  # which pyro4-ns reads
         with (self.logs / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
                 [self._python, "-u", *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
+                env={**os.environ, **key},
                 start_new_session=True,  # Ctrl-C is for us: we end them in order
                 preexec_fn=end_with_parent,
             )
@@ -147,8 +157,9 @@ class LocalCluster:
     def proxy(self, name: str) -> Pyro4.Proxy:
         """A remote object of this cluster. NamingError if there is none of that name."""
         host, _, port = self.nameserver.rpartition(":")
-        with Pyro4.locateNS(host, int(port)) as names:
+        with Pyro4.locateNS(host, int(port), hmac_key=self.key) as names:
             proxy = Pyro4.Proxy(names.lookup(name))
+        proxy._pyroHmacKey = self.key
         proxy._pyroTimeout = 10.0
         return proxy
 

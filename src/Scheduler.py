@@ -23,6 +23,7 @@ from rmi.daemon import Connection, Later, expose
 from rmi.errors import UnavailableError
 from rmi.naming import SCHEDULERS, WORKERS
 from rmi.peer import Peer
+from rmi.security import Security
 from rmi.service import Service
 from sparrow import messages as m
 from sparrow.jobtable import Command, Finish, JobTable
@@ -41,7 +42,8 @@ class Scheduler(Service):
     """The remote object ``sparrow.scheduler.<n>``.
 
     ``scheduling_method`` is for jobs that name none; ``nameserver_hostname`` is HOST[:PORT], or None as on the command line. It
-    serves in this thread with ``run()``, or in one of its own with ``start()`` and ``stop()`` or as a context manager.
+    serves in this thread with ``run()``, or in one of its own with ``start()`` and ``stop()`` or as a context manager. ``key_file``
+    and ``insecure`` are as on the command line: ConfigurationError if the key cannot be used.
     """
 
     def __init__(
@@ -53,8 +55,10 @@ class Scheduler(Service):
         host: str | None = None,
         port: int = 0,
         seed: int | None = None,
+        key_file: str | None = None,
+        insecure: bool = False,
     ) -> None:
-        super().__init__(nameserver_hostname, host, port)
+        super().__init__(nameserver_hostname, host, port, Security.of(key_file, insecure))
         self._number = m.number(scheduler_number, "scheduler_number", least=1)
         self._book = JobTable(random.Random(seed), scheduling_method)
         self._peers: dict[str, Peer] = {}  # workers that are being connected, or are
@@ -243,12 +247,14 @@ class Scheduler(Service):
         shunned_s = min(most, 2 * self._shunned[worker][2]) if worker in self._shunned else first
         self._shunned[worker] = (uri, time.monotonic() + shunned_s, shunned_s)
         entry = self._book.workers.get(worker)
-        if entry is not None:
-            if entry.leaving and not entry.runs:
-                log.info("%s: worker %s has left", self.name, worker)
-            else:
-                log.warning("%s: worker %s is lost, with %d tasks: %s", self.name, worker, len(entry.runs), reason)
-            self._perform(self._book.lost(worker, time.monotonic()))
+        if entry is None:
+            if shunned_s == first:
+                log.warning("%s: worker %s is registered but cannot be used: %s", self.name, worker, reason)
+        elif entry.leaving and not entry.runs:
+            log.info("%s: worker %s has left", self.name, worker)
+        else:
+            log.warning("%s: worker %s is lost, with %d tasks: %s", self.name, worker, len(entry.runs), reason)
+        self._perform(self._book.lost(worker, time.monotonic()))
 
     def _route(self, batch: list[m.Message]) -> tuple:
         door = _door(batch[0])
@@ -349,8 +355,7 @@ def main() -> None:
     parser.add_argument("--method", choices=list(METHODS), default="RANDOM", help="for jobs that name none (default: RANDOM)")
     arguments = parser.parse_args()
     command.log_to_stderr(arguments.log_level)
-    scheduler = Scheduler(arguments.method, arguments.nameserver, arguments.number, host=arguments.host, port=arguments.port)
-    command.serve(scheduler.run)
+    command.serve(lambda: Scheduler(arguments.method, arguments.nameserver, arguments.number, **command.service(arguments)).run())
 
 
 if __name__ == "__main__":

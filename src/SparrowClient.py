@@ -21,9 +21,10 @@ from typing import Any
 import terminal
 from Job import Job, JobReport
 from rmi import command
-from rmi.errors import SparrowError, UnavailableError
+from rmi.errors import ConfigurationError, SparrowError, UnavailableError
 from rmi.handover import Handover
 from rmi.naming import NameServer, parse_address
+from rmi.security import Security
 from sparrow import messages as m
 from sparrow.metrics import percentile
 from sparrow.placement import METHODS, method_named
@@ -38,7 +39,8 @@ class SparrowClient:
     """Submits jobs to the schedulers that a name server knows. It may be used from any thread.
 
     ``nameserver_hostname`` is HOST[:PORT], or None as on the command line. ``notice`` gets a line of text when something has to be
-    waited for. A client works in a thread of its own until ``close()``, or the end of a ``with`` block.
+    waited for; ``key_file`` has the cluster's key (default: SPARROW_KEY_FILE). A client works in a thread of its own
+    until ``close()``, or the end of a ``with`` block.
     """
 
     def __init__(
@@ -47,8 +49,9 @@ class SparrowClient:
         *,
         notice: Callable[[str], None] = lambda line: None,
         patience_s: float = PATIENCE_S,
+        key_file: str | None = None,
     ) -> None:
-        self._names = NameServer(*parse_address(nameserver_hostname))
+        self._names = NameServer(*parse_address(nameserver_hostname), Security.of(key_file).key)
         self._reported_tasks = 0
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="SparrowClient", daemon=True)
@@ -267,7 +270,11 @@ def main(arguments: list[str] | None = None) -> int:
         progress.clear()
         print(f"{line}", file=sys.stderr)
 
-    client = SparrowClient(options.nameserver, notice=(lambda line: None) if options.quiet else say)
+    try:
+        client = SparrowClient(options.nameserver, notice=(lambda line: None) if options.quiet else say, key_file=options.key_file)
+    except ConfigurationError as error:
+        say(f"error: {error}")
+        return command.USAGE
     began = time.monotonic()
     futures: list[Future] = []
     status = command.OK

@@ -8,6 +8,7 @@ the slots and to the schedulers. It learns of a scheduler when that first sends 
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import logging
 import re
@@ -24,6 +25,7 @@ from rmi.daemon import current_caller, expose
 from rmi.errors import SparrowError, UnavailableError
 from rmi.naming import SCHEDULERS, WORKERS
 from rmi.peer import Peer
+from rmi.security import Security
 from rmi.service import Service
 from sparrow import messages as m
 from sparrow.queues import Owner
@@ -43,7 +45,7 @@ class Worker(Service):
 
     ``name`` None: the name of this host, or with .2, .3 ... when that is taken; ``nameserver_hostname`` is HOST[:PORT], or None as
     on the command line. It serves in this thread with ``run()``, or in one of its own with ``start()`` and ``stop()`` or as a
-    context manager.
+    context manager. ``key_file`` and ``insecure`` are as on the command line: ConfigurationError if the key cannot be used.
     """
 
     def __init__(
@@ -54,8 +56,10 @@ class Worker(Service):
         slots: int = 1,
         host: str | None = None,
         port: int = 0,
+        key_file: str | None = None,
+        insecure: bool = False,
     ) -> None:
-        super().__init__(nameserver_hostname, host, port)
+        super().__init__(nameserver_hostname, host, port, Security.of(key_file, insecure))
         self._wanted = None if name is None else worker_name(name)
         self._book = WorkQueue(m.number(slots, "slots", least=1, most=MAX_SLOTS))
         self._peers: dict[Owner, Peer] = {}
@@ -217,6 +221,14 @@ def worker_name(text: str) -> str:
     return text
 
 
+def _name(text: str) -> str:
+    """For argparse."""
+    try:
+        return worker_name(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def main() -> None:
     parser = command.parser(
         "Run a worker: it takes tasks from schedulers and runs each in a slot. Start one on each machine.",
@@ -224,7 +236,7 @@ def main() -> None:
         "Start and stop any of them in any order. On SIGINT or SIGTERM it hands back what it holds; a second one ends it at once.",
     )
     command.add_service_options(parser)
-    parser.add_argument("--name", help="its name (default: the host's name, with .2, .3 ... when that is taken)")
+    parser.add_argument("--name", type=_name, help="its name (default: the host's name, with .2, .3 ... when that is taken)")
     parser.add_argument(
         "--slots",
         type=lambda text: command.whole_number(text, 1, MAX_SLOTS),
@@ -234,11 +246,7 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     command.log_to_stderr(arguments.log_level)
-    try:
-        worker = Worker(arguments.name, arguments.nameserver, slots=arguments.slots, host=arguments.host, port=arguments.port)
-    except ValueError as error:
-        parser.error(str(error))
-    command.serve(worker.run)
+    command.serve(lambda: Worker(arguments.name, arguments.nameserver, slots=arguments.slots, **command.service(arguments)).run())
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ returns a future at once and the answers are matched by their sequence number, s
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 from collections.abc import Callable
 from typing import Any, Optional
@@ -15,7 +16,8 @@ import Pyro4
 from Pyro4 import errors, message
 
 from rmi import wire
-from rmi.errors import LostError, RefusedError, SilentError, UnreachableError
+from rmi.errors import LostError, RefusedError, SilentError, UnreachableError, WrongCredentialsError
+from rmi.security import client_context
 
 CONNECT_S = 2.5  # for connecting and the handshake together
 ANSWER_S = 2.5  # for the answer to a call, unless it says otherwise
@@ -59,7 +61,9 @@ class Channel(asyncio.Protocol):
             connected = channel._transport is not None
             channel.close()
             raise (LostError if connected else UnreachableError)(f"{channel.address} has not answered in {timeout_s:g} s") from None
-        except (OSError, ssl.SSLError) as error:
+        except ssl.SSLError as error:
+            raise WrongCredentialsError(_tls_trouble(channel.address, error)) from None
+        except OSError as error:
             raise UnreachableError(f"no connection to {channel.address}: {error}") from error
         except BaseException:
             channel.close()
@@ -75,7 +79,7 @@ class Channel(asyncio.Protocol):
         return self._transport is None or self._transport.is_closing()
 
     async def _connect(self) -> None:
-        await self._loop.create_connection(lambda: self, self.uri.host, self.uri.port)
+        await self._loop.create_connection(lambda: self, self.uri.host, self.uri.port, ssl=client_context())
 
     async def _greet(self, who: object) -> None:
         self._greeting = self._loop.create_future()
@@ -147,13 +151,13 @@ class Channel(asyncio.Protocol):
         answers = []
         try:
             for frame in self._frames.feed(data):
-                if self._key is None and not frame.annotated:
-                    payload = frame.payload
-                else:
-                    payload = message.Message.recv(frame, hmac_key=self._key).data
+                payload = self._payload(frame)
                 answers.append((frame, wire.load(payload) if frame.serializer == wire.SERPENT_ID else wire.legible(payload)))
         except wire.MalformedError as error:
             self._fail(LostError(f"{self.address} does not speak our protocol: {error}"))
+            self.close()
+        except WrongCredentialsError as error:
+            self._fail(error)
             self.close()
         except errors.PyroError as error:
             self._fail(RefusedError(f"{self.address} and we do not agree: {error}"))
@@ -170,10 +174,24 @@ class Channel(asyncio.Protocol):
                 else:
                     self._greeting.set_exception(RefusedError(f"{self.address} refuses: {value}"))
 
+    def _payload(self, frame: wire.Frame) -> bytes:
+        """What is in it. WrongCredentialsError if it is not signed as it should be."""
+        if not frame.annotated and frame.is_from(self._key):
+            return frame.payload
+        if frame.annotated and (frame.signature is None) == (self._key is None):
+            with contextlib.suppress(errors.SecurityError):
+                return message.Message.recv(frame, hmac_key=self._key).data
+        raise WrongCredentialsError(f"{self.address} {_key_trouble(self._key, frame)}")
+
     def connection_lost(self, error: Exception | None) -> None:
         if self._check is not None:
             self._check.cancel()
-        self._fail(LostError(f"{self.address} closed the connection" + (f": {error}" if error else "")))
+        if isinstance(error, ssl.SSLError):
+            self._fail(WrongCredentialsError(_tls_trouble(self.address, error)))
+        else:
+            greeting = self._greeting is not None and not self._greeting.done()
+            hint = " (does one of us use TLS, PYRO_SSL, and the other not?)" if greeting else ""
+            self._fail(LostError(f"{self.address} closed the connection" + (f": {error}" if error else "") + hint))
         if self.on_lost is not None:
             self.on_lost()
 
@@ -193,3 +211,18 @@ class Channel(asyncio.Protocol):
         if self._greeting is not None and not self._greeting.done():
             self._greeting.set_exception(error)
             self._greeting.exception()  # whoever waited may have gone: then nobody needs to hear of it
+
+
+def _tls_trouble(address: str, error: ssl.SSLError) -> str:
+    why = getattr(error, "verify_message", "") or error.reason or str(error)
+    return (
+        f"{address} and we have no TLS in common: {why}; all need PYRO_SSL=1 and certificates of one authority (scripts/new-certs)"
+    )
+
+
+def _key_trouble(ours: bytes | None, frame: wire.Frame) -> str:
+    if ours is None:
+        return "asks for a key: give the file with --key-file FILE, or in SPARROW_KEY_FILE"
+    if frame.signature is None:
+        return "has no key, and we have one: give it the same, or us none (--key-file FILE, or SPARROW_KEY_FILE)"
+    return "has another key than we: all need the same file (--key-file FILE, or SPARROW_KEY_FILE)"

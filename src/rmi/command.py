@@ -7,10 +7,11 @@ import logging
 import resource
 import sys
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from rmi.errors import SparrowError, UnavailableError
+from rmi.errors import ConfigurationError, SparrowError, UnavailableError
 from rmi.naming import parse_address
+from rmi.security import KEY_FILE
 
 VERSION = "1.0.0"
 
@@ -49,30 +50,49 @@ def whole_number(text: str, least: int, most: int) -> int:
     return value
 
 
-def parser(description: str, epilog: str) -> argparse.ArgumentParser:
+def parser(description: str, epilog: str, nameserver: bool = True) -> argparse.ArgumentParser:
     """A parser with the options that every command has. Its errors end with exit status 2, as argparse does it."""
     made = argparse.ArgumentParser(
         description=description, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
+    if nameserver:
+        made.add_argument(
+            "--nameserver",
+            metavar="HOST[:PORT]",
+            type=nameserver_address,
+            help="the name server (default: $PYRO_NS_HOST:$PYRO_NS_PORT, or else localhost:9090)",
+        )
     made.add_argument(
-        "--nameserver",
-        metavar="HOST[:PORT]",
-        type=nameserver_address,
-        help="the name server (default: $PYRO_NS_HOST:$PYRO_NS_PORT, or else localhost:9090)",
+        "--key-file",
+        metavar="FILE",
+        help=f"the key that all of a cluster share, made by scripts/new-key (default: ${KEY_FILE}, or else none)",
     )
     made.add_argument("--version", action="version", version=f"Sparrow on Pyro4 {VERSION}")
     return made
 
 
-def add_service_options(made: argparse.ArgumentParser) -> None:
-    made.add_argument("--host", help="the address to listen on (default: $PYRO_HOST, or else the one that reaches the name server)")
-    made.add_argument("--port", type=port_number, default=0, help="the port to listen on (default: any that is free)")
+def add_service_options(made: argparse.ArgumentParser, host: str | None = None, port: int = 0) -> None:
+    """``host`` and ``port`` are the defaults; None: the address from which the name server is reached, 0: any that is free."""
+    host_text = host or "$PYRO_HOST, or else the one that reaches the name server"
+    made.add_argument("--host", default=host, help=f"the address to listen on (default: {host_text})")
+    port_text = port or "any that is free"
+    made.add_argument("--port", type=port_number, default=port, help=f"the port to listen on (default: {port_text})")
+    made.add_argument("--insecure", action="store_true", help="listen where others can reach it, without a key")
+    add_log_level(made)
+
+
+def add_log_level(made: argparse.ArgumentParser) -> None:
     made.add_argument(
         "--log-level",
         default="info",
         choices=("debug", "info", "warning", "error"),
         help="how much to say on standard error (default: info, a line for each change of state)",
     )
+
+
+def service(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The options of ``add_service_options`` and of the key, as keyword arguments of a service."""
+    return {name: getattr(arguments, name) for name in ("host", "port", "key_file", "insecure")}
 
 
 def log_to_stderr(level: str) -> None:
@@ -98,6 +118,9 @@ def serve(run: Callable[[], None]) -> NoReturn:
     except UnavailableError as error:
         log.error("%s", error)
         sys.exit(UNAVAILABLE)
+    except ConfigurationError as error:
+        log.error("%s", error)
+        sys.exit(USAGE)
     except SparrowError as error:
         log.error("%s", error)
         sys.exit(TASK_FAILED)

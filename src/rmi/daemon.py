@@ -11,21 +11,28 @@ from __future__ import annotations
 
 import asyncio
 import builtins
+import contextlib
 import logging
+import socket
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import Pyro4
 from Pyro4 import errors, message, util
 
 from rmi import wire
+from rmi.errors import ConfigurationError, UnavailableError
+from rmi.security import Security, server_context
 
 GREETING_S = 5.0  # for the whole handshake
 MESSAGE_S = 30.0  # for the rest of a message that has begun
 MAX_CONNECTIONS = 4096
 MAX_UNSENT = 64 * 2**20  # bytes of answers that a peer has not read
 
+WARN_APART_S = 10.0  # between two lines that say that peers are turned away
+
+OPEN = Security(insecure=True)
 expose = Pyro4.expose  # marks the methods that are remote
 
 log = logging.getLogger("sparrow.daemon")
@@ -75,6 +82,7 @@ class Connection(asyncio.Protocol):
                     self._frames.largest = wire.MAX_MESSAGE
                     self._expect_more_within(None)
                 else:
+                    self.daemon.turned_away(self._address, frame)
                     self.close()
                 if self._transport.is_closing():
                     return
@@ -161,22 +169,52 @@ class Later:
 class Daemon(Pyro4.core.Daemon):
     """Serves remote objects on one address.
 
+    UnavailableError if that cannot be had, ConfigurationError if it must not be (rmi.security).
+
     ``who`` is told to every peer in the answer to its handshake; ``gone`` is called with what a peer had said of itself, and its
     connection, when that is closed.
     """
 
-    def __init__(self, host: str, port: int = 0, gone: Callable[[Any, Connection], None] | None = None) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int = 0,
+        security: Security = OPEN,
+        gone: Callable[[Any, Connection], None] | None = None,
+    ) -> None:
         wire.configure()
-        super().__init__(host=host, port=port)
+        self._tls = server_context()
+        try:
+            with _plain_socket():
+                super().__init__(host=host, port=port)
+        except (socket.gaierror, UnicodeError):
+            raise UnavailableError(f"the host name to listen on does not resolve: {host!r}; set another with --host") from None
+        except OSError as error:
+            why = f"{f'{host}:{port}' if port else host}: {error.strerror or error}"
+            raise UnavailableError(f"cannot listen on {why}; set another with --host or --port") from None
+        try:
+            security.must_allow(self.sock.getsockname()[0])
+        except ConfigurationError:
+            self.close()
+            raise
+        self._pyroHmacKey = security.key
         self.who: dict[str, Any] = {}
         self.connections: set[Connection] = set()
         self._gone = gone
         self._server: asyncio.AbstractServer | None = None
+        self._turned_away = 0  # peers, since the last line about them
+        self._warned_s = float("-inf")
 
     async def serve(self) -> None:
         """Accept connections from now on."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: Connection(self), sock=self.sock, backlog=1024)
+        self._server = await loop.create_server(
+            lambda: Connection(self),
+            sock=self.sock,
+            backlog=1024,
+            ssl=self._tls,
+            ssl_handshake_timeout=None if self._tls is None else GREETING_S,
+        )
 
     def stop(self) -> None:
         """Close the address and every connection, at once."""
@@ -187,10 +225,25 @@ class Daemon(Pyro4.core.Daemon):
         self.connections.clear()
         self.close()
 
+    def turned_away(self, address: tuple, frame: wire.Frame) -> None:
+        """Say who could not come in, and why; not more than now and then, however many try."""
+        self._turned_away += 1
+        now = asyncio.get_running_loop().time()
+        if now - self._warned_s >= WARN_APART_S:
+            if frame.is_from(self._pyroHmacKey):
+                why = "its greeting cannot be read"
+            elif self._pyroHmacKey is None:
+                why = "it has a key, and we have none"
+            else:
+                why = "it has no key" if frame.signature is None else "its key is not ours"
+            others = f" (and {self._turned_away - 1} others before)" if self._turned_away > 1 else ""
+            log.warning("turned away %s:%s: %s%s", *address[:2], why, others)
+            self._turned_away, self._warned_s = 0, now
+
     def respond(self, connection: Connection, frame: wire.Frame) -> None:
         """Answer one request. A plain call, which nearly all are, takes the short way; Pyro4 does the rest, three times slower."""
         plain = frame.kind == message.MSG_INVOKE and not frame.flags and not frame.annotated and frame.serializer == wire.SERPENT_ID
-        if not plain or self._pyroHmacKey is not None:
+        if not plain or not frame.is_from(self._pyroHmacKey):
             self.handleRequest(connection)
             return
         context = Pyro4.current_context
@@ -201,7 +254,7 @@ class Daemon(Pyro4.core.Daemon):
             if target is None:
                 raise errors.DaemonError("unknown object")
             result = wire.dump(util.getAttribute(target, method)(*arguments, **keywords))
-            answer = wire.to_bytes(message.MSG_RESULT, result, frame.seq)
+            answer = wire.to_bytes(message.MSG_RESULT, result, frame.seq, self._pyroHmacKey)
         except Exception as error:
             connection.answer_later = False
             self._sendExceptionResponse(connection, frame.seq, wire.SERPENT_ID, error, None)
@@ -258,3 +311,13 @@ def presentable(error: BaseException) -> BaseException:
             return error if type(error).__module__ == builtins.__name__ else kind(*error.args)
     log.error("a remote call failed unexpectedly", exc_info=error)
     return RuntimeError(f"{type(error).__name__} in the server; its log says more")
+
+
+@contextlib.contextmanager
+def _plain_socket() -> Iterator[None]:
+    """Have Pyro4 make a plain socket, even with PYRO_SSL: asyncio does the TLS on it."""
+    wanted, Pyro4.config.SSL = Pyro4.config.SSL, False
+    try:
+        yield
+    finally:
+        Pyro4.config.SSL = wanted

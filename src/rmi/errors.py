@@ -11,6 +11,14 @@ class UnavailableError(SparrowError):
     """Something that is needed cannot be had: a name server, a scheduler, a name, a port. A command ends with exit status 69."""
 
 
+class TurnedAwayError(UnavailableError):
+    """Somebody answers, but not to us: we have not its key, or not its kind of TLS. Waiting does not help."""
+
+
+class ConfigurationError(SparrowError):
+    """A setting is missing or cannot be used: a key file, a certificate. A command ends with exit status 2."""
+
+
 class LostError(SparrowError):
     """A connection is gone, or its other end has not answered in time. What was under way may or may not have been done."""
 
@@ -24,4 +32,8 @@ class UnreachableError(LostError):
 
 
 class RefusedError(SparrowError):
-    """The other end answered, but will not talk to us: it is full, or has not the object, or wants another key."""
+    """The other end answered, but will not talk to us: it is full, or has not the object."""
+
+
+class WrongCredentialsError(RefusedError):
+    """The other end has another key than we, or no certificate that we trust, or one of us has none."""

@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any
 
 from rmi.channel import ANSWER_S, Channel
-from rmi.errors import LostError, RefusedError, SparrowError, UnavailableError
+from rmi.errors import LostError, RefusedError, SparrowError, TurnedAwayError, UnavailableError, WrongCredentialsError
 from rmi.naming import SCHEDULERS, NameServer, UnknownHostError
 from sparrow.messages import JobSpec
 
@@ -103,7 +103,7 @@ class Handover:
             try:
                 why = await self._connect_all()
             except UnavailableError as error:
-                if isinstance(error, UnknownHostError) and self.unmet is not None:
+                if isinstance(error, (UnknownHostError, TurnedAwayError)) and self.unmet is not None:
                     raise
                 why = str(error)
             if self._channels:
@@ -122,6 +122,8 @@ class Handover:
         missing = [name for name in found if name not in self._channels]
         results = await asyncio.gather(*(self._connect(name, found[name]) for name in missing), return_exceptions=True)
         for name, result in zip(missing, results):
+            if isinstance(result, WrongCredentialsError) and not self._channels:
+                raise TurnedAwayError(f"{name} at {result}")
             if isinstance(result, Exception):
                 return f"{name} is registered but cannot be reached: {result}; start it again with: python Scheduler.py"
         return f"no scheduler is registered with the name server at {self._names}; start one with: python Scheduler.py"

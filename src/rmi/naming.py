@@ -16,7 +16,15 @@ import Pyro4
 from Pyro4 import errors
 
 from rmi.channel import Channel
-from rmi.errors import LostError, RefusedError, SparrowError, UnavailableError, UnreachableError
+from rmi.errors import (
+    LostError,
+    RefusedError,
+    SparrowError,
+    TurnedAwayError,
+    UnavailableError,
+    UnreachableError,
+    WrongCredentialsError,
+)
 
 SCHEDULERS = "sparrow.scheduler."
 WORKERS = "sparrow.worker."
@@ -92,6 +100,8 @@ class NameServer:
                 channel.close()
         except UnreachableError as error:
             raise UnavailableError(f"no name server at {self}; start one with: pyro4-ns -n {self.host} -p {self.port}") from error
+        except WrongCredentialsError as error:
+            raise TurnedAwayError(f"the name server at {error}") from error
         except RefusedError as error:
             full = "no free workers" in str(error)
             why = "all its connections are taken (it has forty: PYRO_THREADPOOL_SIZE sets more)" if full else str(error)
@@ -111,7 +121,8 @@ class NameServer:
             raise UnknownHostError(f"the host name of the name server does not resolve: {self.host!r} ({error})") from None
 
     async def wait(self, waiting_for: str = "the name server") -> None:
-        """Return once it answers; say now and then what we wait for. UnknownHostError if there is no such host."""
+        """Return once it answers; say now and then what we wait for. UnknownHostError if there is no such
+        host, TurnedAwayError if it is not for us."""
         await self.resolve()
         reminded = -REMIND_S
         loop = asyncio.get_running_loop()
@@ -119,6 +130,8 @@ class NameServer:
             try:
                 await self._call("ping")
                 return
+            except TurnedAwayError:
+                raise
             except UnavailableError as error:
                 if loop.time() - reminded >= REMIND_S:
                     log.warning("waiting for %s: %s", waiting_for, error)

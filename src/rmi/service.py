@@ -10,7 +10,6 @@ import asyncio
 import logging
 import os
 import signal
-import socket
 import threading
 import uuid
 from collections.abc import Iterable
@@ -18,8 +17,9 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from rmi.daemon import Connection, Daemon
-from rmi.errors import UnavailableError
+from rmi.errors import TurnedAwayError, UnavailableError
 from rmi.naming import RETRY_S, HeldName, NameServer, NameTakenError, parse_address
+from rmi.security import Security
 
 log = logging.getLogger("sparrow.service")
 
@@ -29,10 +29,10 @@ S = TypeVar("S", bound="Service")
 class Service:
     """One remote object under one name. Subclasses say which, and what happens when it opens and closes."""
 
-    def __init__(self, nameserver: str | None, host: str | None, port: int = 0, key: bytes | None = None) -> None:
-        ns_host, ns_port = parse_address(nameserver)
-        self.names = NameServer(ns_host, ns_port, key)
-        self.key = key
+    def __init__(self, nameserver: str | None, host: str | None, port: int, security: Security) -> None:
+        self._security = security
+        self.key = security.key
+        self.names = NameServer(*parse_address(nameserver), self.key)
         self.name = self.uri = ""  # known once it is open
         self.incarnation = uuid.uuid4().hex[:12]  # another one after each restart
         self._host = host or os.environ.get("PYRO_HOST")
@@ -172,7 +172,7 @@ class Service:
         while True:
             try:
                 return await self._held.claim()
-            except NameTakenError:
+            except (NameTakenError, TurnedAwayError):
                 raise
             except UnavailableError as error:
                 log.debug("%s: %s", self.name, error)
@@ -185,12 +185,4 @@ class Service:
             raise UnavailableError(
                 f"cannot listen on {host}: the others must be told one address; set the one they reach with --host"
             )
-        try:
-            return Daemon(host, self._port, gone=self._gone)
-        except (socket.gaierror, UnicodeError):
-            raise UnavailableError(f"the host name to listen on does not resolve: {host!r}; set another with --host") from None
-        except OSError as error:
-            where = f"{host}:{self._port}" if self._port else host
-            raise UnavailableError(
-                f"cannot listen on {where}: {error.strerror or error}; set another with --host or --port"
-            ) from None
+        return Daemon(host, self._port, self._security, gone=self._gone)

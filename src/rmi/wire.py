@@ -7,6 +7,7 @@ header, before any memory is spent on it.
 
 from __future__ import annotations
 
+import hmac
 import re
 import socket
 import struct
@@ -19,6 +20,7 @@ from Pyro4 import message, util
 MAX_MESSAGE = 16 * 2**20  # bytes: a job of 100,000 tasks is 2 MB, its report 6 MB
 MAX_GREETING = 4096  # bytes that a peer may send before it is known
 _HEADER = struct.Struct("!4sHHHHiHHHH")
+_SIGNATURE = struct.Struct("!4sH20s")  # the annotation with a message's HMAC-SHA1
 _UNWANTED = message.FLAGS_COMPRESSED | message.FLAGS_KEEPSERIALIZED  # a bomb, and a way to marshal.loads
 
 
@@ -45,11 +47,16 @@ class MalformedError(Exception):
 class Frame:
     """One whole message: its header's fields, and its bytes, which Pyro4 reads as it reads a connection."""
 
-    __slots__ = ("kind", "flags", "seq", "serializer", "annotated", "_data", "_start", "_read")
+    __slots__ = ("kind", "flags", "seq", "serializer", "annotated", "signature", "_data", "_start", "_read")
 
     def __init__(self, data: bytes) -> None:
         _, _, self.kind, self.flags, self.seq, _, self.serializer, annotations, _, _ = _HEADER.unpack_from(data)
-        self.annotated = annotations > 0
+        self.signature: bytes | None = None  # by which only who has the key can have sent this
+        self.annotated = annotations > 0  # with something else than a signature
+        if annotations >= _SIGNATURE.size:
+            name, size, signature = _SIGNATURE.unpack_from(data, _HEADER.size + annotations - _SIGNATURE.size)  # Pyro4 puts it last
+            if name == b"HMAC" and size == len(signature):
+                self.signature, self.annotated = signature, annotations > _SIGNATURE.size
         self._data = data
         self._start = _HEADER.size + annotations
         self._read = 0
@@ -62,6 +69,12 @@ class Frame:
         """The next ``size`` bytes; there are fewer only if the message lies about itself."""
         start, self._read = self._read, self._read + size
         return self._data[start : self._read]
+
+    def is_from(self, key: bytes | None) -> bool:
+        """Whether it is signed with this key; for None, whether it is not signed."""
+        if key is None or self.signature is None:
+            return key is None and self.signature is None
+        return hmac.compare_digest(self.signature, hmac.digest(key, self.payload, "sha1"))
 
     def close(self) -> None:
         """Pyro4 closes what sends too much; that is decided before, in ``Frames``."""
@@ -157,11 +170,13 @@ def dump_call(object_id: str, method: str, arguments: tuple) -> bytes:
 
 
 def to_bytes(kind: int, data: bytes, seq: int, key: bytes | None = None) -> bytes:
-    """A message as it goes over the wire."""
-    if key is not None or len(data) > MAX_MESSAGE:  # with a digest, or not at all: Pyro4 says why
-        return message.Message(kind, data, SERPENT_ID, 0, seq, hmac_key=key).to_bytes()
-    checksum = (kind + Pyro4.constants.PROTOCOL_VERSION + len(data) + SERPENT_ID + seq + message.Message.checksum_magic) & 0xFFFF
-    return _HEADER.pack(b"PYRO", Pyro4.constants.PROTOCOL_VERSION, kind, 0, seq, len(data), SERPENT_ID, 0, 0, checksum) + data
+    """A message as it goes over the wire, signed with the key if there is one."""
+    if len(data) > MAX_MESSAGE:
+        return message.Message(kind, data, SERPENT_ID, 0, seq, hmac_key=key).to_bytes()  # raises, and says why
+    signature = b"" if key is None else _SIGNATURE.pack(b"HMAC", 20, hmac.digest(key, data, "sha1"))
+    version, annotations = Pyro4.constants.PROTOCOL_VERSION, len(signature)
+    checksum = (kind + version + len(data) + SERPENT_ID + seq + annotations + message.Message.checksum_magic) & 0xFFFF
+    return _HEADER.pack(b"PYRO", version, kind, 0, seq, len(data), SERPENT_ID, annotations, 0, checksum) + signature + data
 
 
 def notice_a_vanished_host(sock: socket.socket) -> None:
