@@ -9,15 +9,15 @@ the peers. Several schedulers may run; they share no state.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import random
 import time
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
+from reception import Reception, reply
 from rmi import command
 from rmi.daemon import Connection, Later, expose
 from rmi.errors import UnavailableError
@@ -32,8 +32,6 @@ from sparrow.placement import METHODS, method_named
 TICK_S = 0.1  # between two looks of the book at the clock, while jobs are open
 REFRESH_S = 1.0  # between two looks at who is in the name server
 SHUN_S = (1.0, 10.0)  # a worker that could not be reached is tried again after this long: at first, and at most
-KEPT_TASKS = 200_000  # reports kept for clients that ask again hold at most so many tasks in all
-REPORT_TASKS = 5  # a report takes as much memory as so many tasks, even without any
 
 log = logging.getLogger("sparrow.scheduler")
 
@@ -63,11 +61,8 @@ class Scheduler(Service):
         self._book = JobTable(random.Random(seed), scheduling_method)
         self._peers: dict[str, Peer] = {}  # workers that are being connected, or are
         self._shunned: dict[str, tuple[str, float, float]] = {}  # worker -> its uri, not to be tried before, seconds of shunning
-        self._waiting: dict[str, list[tuple[Later, bool]]] = {}  # job -> the calls that its report answers, and whether as text
+        self._reception = Reception()
         self._submitted: deque[m.JobSpec] = deque()  # not placed yet
-        self._contents: dict[str, int] = {}  # open jobs and those with a report -> what tells them from others of the same id
-        self._reports: OrderedDict[str, dict] = OrderedDict()
-        self._kept_tasks = 0
         self._ticking: asyncio.TimerHandle | None = None
         self._refreshing: asyncio.Task | None = None
         self._started_s = time.monotonic()
@@ -80,21 +75,20 @@ class Scheduler(Service):
 
         The answer comes when the job has ended: its report, as a dict or as text, as the job was. With ``wait`` false it comes at
         once. The same job may be handed over again under its id: it is then waited for, or its report repeated, and not run twice.
-        ValueError for an id that another job has.
+        ValueError for an id that another job has; BlockingIOError ("try later") while there is no room for it.
         """
         spec = m.JobSpec.decode(job)
         method_named(spec.method or self._book.default_method)
         as_text = isinstance(job, str)
-        contents = hash((spec.durations_s, spec.method))
-        if self._contents.setdefault(spec.id, contents) != contents:
-            raise ValueError(f"the id {spec.id!r} belongs to another job: give each job an id of its own")
-        if spec.wait and spec.id not in self._reports:
-            self._waiting.setdefault(spec.id, []).append((self._daemon.defer(), as_text))
-        if spec.id not in self._reports:
+        report = self._reception.reports.get(spec.id) if spec.wait else {"id": spec.id, "accepted": True}
+        later = self._daemon.defer() if report is None else None
+        if self._reception.admit(spec):
             self._submitted.append(spec)
             if len(self._submitted) == 1:
                 self._place_next()
-        return _as(as_text, self._reports[spec.id] if spec.wait and spec.id in self._reports else {"id": spec.id, "accepted": True})
+        if later is not None:
+            self._reception.wait(spec.id, later, as_text)
+        return reply(as_text, report or {})
 
     @expose
     def set_method(self, method: Any) -> None:
@@ -156,7 +150,7 @@ class Scheduler(Service):
         if details:
             found = {id: book.tally.details(id, book.jobs.get(id), now, to_wall_s) for id in ids}
             answer["details"] = {id: known for id, known in found.items() if known is not None}
-        return _as(isinstance(job_ids, str), answer)
+        return reply(isinstance(job_ids, str), answer)
 
     # From events to commands to peers
 
@@ -164,9 +158,8 @@ class Scheduler(Service):
         """Place one of the submitted jobs. Large ones take a while: between two, others have their turn."""
         spec = self._submitted[0]
         try:
-            if spec.id not in self._reports:
-                self._perform(self._book.submitted(spec, time.monotonic()))
-                self._tick_soon()
+            self._perform(self._book.submitted(spec, time.monotonic()))
+            self._tick_soon()
         finally:
             self._submitted.popleft()
             if self._submitted:
@@ -196,14 +189,7 @@ class Scheduler(Service):
         log.debug("%s: job %s ended after %.3f s", self.name, finish.job, report["response_s"])
         for reason, tasks in report["failed"]:
             log.warning("%s: job %s: %d tasks failed: %s", self.name, finish.job, len(tasks), reason)
-        self._reports[finish.job] = report
-        self._kept_tasks += len(report["tasks"]) + REPORT_TASKS
-        while self._kept_tasks > KEPT_TASKS and len(self._reports) > 1:
-            oldest, dropped = self._reports.popitem(last=False)
-            self._kept_tasks -= len(dropped["tasks"]) + REPORT_TASKS
-            del self._contents[oldest]
-        for later, as_text in self._waiting.pop(finish.job, ()):
-            later.answer(_as(as_text, report))
+        self._reception.ended(finish.job, report)
 
     def _tick_soon(self) -> None:
         if self._ticking is None and self._book.busy:
@@ -313,10 +299,7 @@ class Scheduler(Service):
         later.answer(m.encode([]))
 
     def _gone(self, peer: Any, connection: Connection) -> None:
-        for id in [id for id, calls in self._waiting.items() if any(later.connection is connection for later, _ in calls)]:
-            self._waiting[id] = [(later, as_text) for later, as_text in self._waiting[id] if later.connection is not connection]
-            if not self._waiting[id]:
-                del self._waiting[id]
+        self._reception.gone(connection)
 
     async def _closing(self) -> None:
         for task in (self._refreshing, self._ticking):
@@ -336,10 +319,6 @@ def _door(message: m.Message) -> str:
     if isinstance(message, m.Probe):
         return "find_load"
     return "add_task" if isinstance(message, (m.Launch, m.Heartbeat)) else "set_late_binding"
-
-
-def _as(text: bool, value: dict) -> Any:
-    return json.dumps(value, separators=(",", ":")) if text else value
 
 
 def main() -> None:

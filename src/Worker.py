@@ -35,6 +35,8 @@ MAX_SLOTS = 1024
 FINISH_S = 0.5  # a worker that is told to stop still ends the tasks that need no longer
 GOODBYE_S = 0.3  # for telling the schedulers
 GREET_S = 1.0  # for telling schedulers that we are there, at the start
+MAX_HELD = 1_000_000  # tasks and reservations: about 400 MB
+MAX_SCHEDULERS = 100
 AT_ONCE = 100  # empty tasks that run in one go, before others get their turn
 
 log = logging.getLogger("sparrow.worker")
@@ -93,6 +95,8 @@ class Worker(Service):
         owner = Owner(m.identifier(scheduler, "scheduler"), m.identifier(incarnation, "incarnation"))
         if not owner.scheduler.startswith(SCHEDULERS):
             raise ValueError(f"not the name of a scheduler: {owner.scheduler!r} (they begin with {SCHEDULERS})")
+        if self._book.load + len(messages) > MAX_HELD or (owner not in self._peers and len(self._peers) >= MAX_SCHEDULERS):
+            raise BlockingIOError(f"try later: {self.name} holds {self._book.load:,} tasks of {len(self._peers)} schedulers")
         self._know(owner, current_caller())
         return m.encode(self._perform(self._book.received(owner, messages, time.monotonic()), answering=owner))
 

@@ -256,7 +256,6 @@ class Daemon(Pyro4.core.Daemon):
             result = wire.dump(util.getAttribute(target, method)(*arguments, **keywords))
             answer = wire.to_bytes(message.MSG_RESULT, result, frame.seq, self._pyroHmacKey)
         except Exception as error:
-            connection.answer_later = False
             self._sendExceptionResponse(connection, frame.seq, wire.SERPENT_ID, error, None)
         else:
             connection.send(answer)
@@ -290,6 +289,7 @@ class Daemon(Pyro4.core.Daemon):
         annotations: Any = None,
     ) -> None:
         """An error goes out as the built-in or Pyro4 class that every Pyro4 client knows, and without our source in it."""
+        connection.answer_later = False
         super()._sendExceptionResponse(connection, seq, serializer_id, presentable(error), None, flags, annotations)
 
     def _Daemon__deserializeBlobArgs(self, protocolmsg: Any) -> Any:  # noqa: N802
@@ -306,7 +306,7 @@ def presentable(error: BaseException) -> BaseException:
     """An error as another process may see it."""
     if isinstance(error, errors.PyroError):
         return error
-    for kind in (TypeError, ValueError, LookupError, AttributeError):
+    for kind in (TypeError, ValueError, LookupError, AttributeError, BlockingIOError):
         if isinstance(error, kind):
             return error if type(error).__module__ == builtins.__name__ else kind(*error.args)
     log.error("a remote call failed unexpectedly", exc_info=error)

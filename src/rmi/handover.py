@@ -68,6 +68,9 @@ class Handover:
                         return json.loads(await channel.call("schedule", text, timeout_s=None))
                     except LostError as error:
                         self._say(f"lost the scheduler: {error}; handing its jobs over")
+                    except BlockingIOError as error:
+                        self._say(f"waiting: {error}")
+                        await asyncio.sleep(ASK_S * random.uniform(0.5, 1.5))
                     except RefusedError as error:
                         self._say(f"{error}; trying again")
                         await asyncio.sleep(ASK_S)

@@ -19,6 +19,7 @@ from sparrow.messages import Message
 from sparrow.outbox import LARGEST_BATCH, Outbox
 
 LOST_AFTER_S = 2.5  # without an answer, or without a connection
+LATER_S = 1.0  # before telling again what the peer had no room for
 RECONNECT_S = 0.1  # between two tries, and after a connection that did not last even so long
 
 log = logging.getLogger("sparrow.peer")
@@ -163,6 +164,11 @@ class Peer:
             self._give_up(str(error))
         elif isinstance(error, LostError):
             return  # the channel says so too: see _connection_lost
+        elif isinstance(error, BlockingIOError):
+            log.info("%s has no room: %s", self.name, error)
+            self._outbox.failed()
+            self._flushing = True  # what comes up meanwhile waits with it
+            self._loop.call_later(LATER_S, self._flush)
         elif error is not None:
             self._not_taken(batch, error)
         else:

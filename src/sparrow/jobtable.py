@@ -24,6 +24,7 @@ PROBE_TIMEOUT_S = 1.0  # a round of probes is decided on the answers that are th
 HEARTBEAT_S = 0.5  # between two heartbeats to a worker that holds something
 DOUBTED_S = 3.0  # a worker that was given up and is back is asked for so long what it still holds of what was taken back
 GATHER_S = 0.1  # the first worker to join does not get all the jobs that waited for one: others get this long to join
+REMEMBERED_WORKERS = 10_000  # that were lost
 REMEMBERED_JOBS = 10_000  # ended jobs whose late messages are known to be late, not wrong
 
 
@@ -99,6 +100,8 @@ class JobTable:
         if entry is not None:
             self._sampler.remove(worker)
             self._given_up[worker] = entry.incarnation
+            if len(self._given_up) > REMEMBERED_WORKERS:
+                del self._given_up[next(iter(self._given_up))]
             self._doubted.pop(worker, None)
             self._take_back(worker, entry.runs, entry.reservations, True, now, out)
             self._probe_in_vain(worker, now, out)
