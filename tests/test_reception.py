@@ -128,8 +128,8 @@ def test_a_worker_that_holds_too_much_is_told_the_rest_later(clusters, monkeypat
     monkeypatch.setattr(Worker, "MAX_HELD", 25)
     cluster = clusters(2)
     with Worker.Worker("crammed", cluster.nameserver, slots=4), Scheduler("RANDOM", cluster.nameserver, 78):
+        rows = [["Launch", "a", task, 1, 0.0] for task in range(26)]
         with cluster.proxy("sparrow.worker.crammed") as proxy, pytest.raises(BlockingIOError, match="try later"):
-            rows = [["Launch", "a", task, 1, 0.0] for task in range(26)]
             proxy.add_task("sparrow.scheduler.5", "i1", rows)
         with cluster.proxy("sparrow.scheduler.78") as proxy:
             eventually(lambda: "crammed" in proxy.stats()["workers"])
