@@ -49,10 +49,13 @@ class LocalCluster:
         self._wanted = (workers, slots, schedulers)
         self._log_level = log_level
         self._python = python
+        self.address = "127.0.0.1"  # of the name server
+        self.outputs: dict[str, Path] = {}  # process -> where it says what it has to say, instead of in ``logs``
         self._folder: tempfile.TemporaryDirectory | None = None
         self.logs = Path()
         self.nameserver = ""
         self.key = Security.of().key
+        self.variables = {"PYRO_HMAC_KEY": self.key.decode()} if self.key else {}  # in the environment of what starts from now on
         self.processes: dict[str, subprocess.Popen] = {}
 
     def __enter__(self) -> LocalCluster:
@@ -81,7 +84,7 @@ class LocalCluster:
         return {**os.environ, "PYRO_NS_HOST": host, "PYRO_NS_PORT": port, "PATH": path}
 
     def start_nameserver(self, port: int = 0, storage: str = "memory") -> None:
-        self._spawn("nameserver", "-m", "Pyro4.naming", "-n", "127.0.0.1", "-p", str(port), "-x", "-s", storage)
+        self._spawn("nameserver", "-m", "Pyro4.naming", "-n", self.address, "-p", str(port), "-x", "-s", storage)
         self.nameserver = self._await_log("nameserver", r"NS running on ([0-9.]+:\d+)")
 
     def start_scheduler(self, number: int = 1, *options: str) -> None:
@@ -95,14 +98,13 @@ class LocalCluster:
         self._spawn(name, str(ROOT / "src" / script), *common, *options)
 
     def _spawn(self, name: str, *arguments: str) -> None:
-        key = {"PYRO_HMAC_KEY": self.key.decode()} if self.key else {}  # which pyro4-ns reads
-        with (self.logs / f"{name}.log").open("ab") as log:
+        with self.outputs.get(name, self.logs / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
                 [self._python, "-u", *arguments],
+                env={**os.environ, **self.variables},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, **key},
                 start_new_session=True,  # Ctrl-C is for us: we end them in order
                 preexec_fn=end_with_parent,
             )
@@ -153,6 +155,17 @@ class LocalCluster:
         """Tasks and reservations that the worker has."""
         with self.proxy(f"sparrow.worker.{worker}") as proxy:
             return int(proxy.find_load())
+
+    def holds_nothing(self) -> bool:
+        """Whether nothing is left of any job: not with the schedulers, not on the workers."""
+        for name in [name for name in self.processes if name.startswith("scheduler")]:
+            stats = self.stats(int(name[len("scheduler") :]))
+            if not stats or stats["open_jobs"] or any(w["runs"] or w["reservations"] for w in stats["workers"].values()):
+                return False
+        try:
+            return all(self.load(name) == 0 for name in self.processes if name.startswith("host"))
+        except Pyro4.errors.PyroError:
+            return False
 
     def proxy(self, name: str) -> Pyro4.Proxy:
         """A remote object of this cluster. NamingError if there is none of that name."""

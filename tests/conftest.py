@@ -34,15 +34,7 @@ def client(cluster, *arguments, timeout_s=60.0, **options):
 
 def assert_books_are_empty(cluster):
     """After all jobs have ended nothing of them is left: not with the schedulers, not on the workers."""
-
-    def nothing_left():
-        for name in [name for name in cluster.processes if name.startswith("scheduler")]:
-            stats = cluster.stats(int(name[len("scheduler") :]))
-            if not stats or stats["open_jobs"] or any(w["runs"] or w["reservations"] for w in stats["workers"].values()):
-                return False
-        return all(cluster.load(name) == 0 for name in cluster.processes if name.startswith("host"))
-
-    eventually(nothing_left, 5.0, "the books were not empty")
+    eventually(cluster.holds_nothing, 5.0, "the books were not empty")
 
 
 @pytest.fixture(scope="session")
