@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import builtins
 import contextlib
+import errno
 import logging
 import socket
 import weakref
@@ -28,9 +29,9 @@ from rmi.security import Security, server_context
 GREETING_S = 5.0  # for the whole handshake
 MESSAGE_S = 30.0  # for the rest of a message that has begun
 MAX_CONNECTIONS = 4096
+BACKLOG = 1024  # connections that the kernel takes while we are busy
 MAX_UNSENT = 64 * 2**20  # bytes of answers that a peer has not read
-
-WARN_APART_S = 10.0  # between two lines that say that peers are turned away
+WARN_APART_S = 10.0  # between two lines of the same kind: that peers are turned away, that no descriptor is left
 
 OPEN = Security(insecure=True)
 expose = Pyro4.expose  # marks the methods that are remote
@@ -203,18 +204,21 @@ class Daemon(Pyro4.core.Daemon):
         self._gone = gone
         self._server: asyncio.AbstractServer | None = None
         self._turned_away = 0  # peers, since the last line about them
-        self._warned_s = float("-inf")
+        self._warned_s = self._complained_s = float("-inf")
 
     async def serve(self) -> None:
         """Accept connections from now on."""
         loop = asyncio.get_running_loop()
+        loop.set_exception_handler(self._loop_failed)
+        # asyncio accepts up to ``backlog`` connections in a row, and goes on and on failing when no descriptor is left
         self._server = await loop.create_server(
             lambda: Connection(self),
             sock=self.sock,
-            backlog=1024,
+            backlog=1,
             ssl=self._tls,
             ssl_handshake_timeout=None if self._tls is None else GREETING_S,
         )
+        self.sock.listen(BACKLOG)
 
     def stop(self) -> None:
         """Close the address and every connection, at once."""
@@ -225,6 +229,7 @@ class Daemon(Pyro4.core.Daemon):
         self.connections.clear()
         self.close()
 
+<<<<<<< HEAD
     def turned_away(self, address: tuple, frame: wire.Frame) -> None:
         """Say who could not come in, and why; not more than now and then, however many try."""
         self._turned_away += 1
@@ -239,6 +244,16 @@ class Daemon(Pyro4.core.Daemon):
             others = f" (and {self._turned_away - 1} others before)" if self._turned_away > 1 else ""
             log.warning("turned away %s:%s: %s%s", *address[:2], why, others)
             self._turned_away, self._warned_s = 0, now
+=======
+    def _loop_failed(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Something went wrong that nobody waits for. Without descriptors, asyncio tries to accept again every second."""
+        error = context.get("exception")
+        if not isinstance(error, OSError) or error.errno not in (errno.EMFILE, errno.ENFILE):
+            loop.default_exception_handler(context)
+        elif loop.time() - self._complained_s >= WARN_APART_S:
+            self._complained_s = loop.time()
+            log.warning("no connection can be accepted until others end (%s); ulimit -n allows more", error.strerror)
+>>>>>>> 98bfdaf (A process without file descriptors says so in one line instead of a thousand tracebacks a second)
 
     def respond(self, connection: Connection, frame: wire.Frame) -> None:
         """Answer one request. A plain call, which nearly all are, takes the short way; Pyro4 does the rest, three times slower."""
