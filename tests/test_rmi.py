@@ -227,6 +227,26 @@ def test_who_cannot_be_reached_is_told_apart():
     asyncio.run(with_echo(use))
 
 
+def test_a_connection_that_ends_before_the_greeting_is_noticed_at_once():
+    """As with a process that is being killed: its port still takes connections, and drops them."""
+
+    class Slow(Channel):
+        async def _connect(self):
+            await super()._connect()
+            while not self.closed:
+                await asyncio.sleep(0)
+
+    async def scenario():
+        server = await asyncio.start_server(lambda reader, writer: writer.transport.abort(), "127.0.0.1", 0)
+        async with server:
+            began = time.monotonic()
+            with pytest.raises(LostError, match="closed the connection"):
+                await Slow.open(f"PYRO:echo@127.0.0.1:{server.sockets[0].getsockname()[1]}")
+            assert time.monotonic() - began < 1.0
+
+    asyncio.run(scenario())
+
+
 def test_a_stock_proxy_and_our_daemon_understand_each_other():
     async def use(uri, daemon):
         def talk():

@@ -82,6 +82,8 @@ class Channel(asyncio.Protocol):
         await self._loop.create_connection(lambda: self, self.uri.host, self.uri.port, ssl=client_context())
 
     async def _greet(self, who: object) -> None:
+        if self.closed:  # again, before we could say a word
+            raise LostError(f"{self.address} closed the connection")
         self._greeting = self._loop.create_future()
         self._transport.write(wire.to_bytes(message.MSG_CONNECT, wire.dump({"handshake": who}), 0, key=self._key))
         self.peer = await self._greeting
