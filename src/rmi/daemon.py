@@ -229,7 +229,6 @@ class Daemon(Pyro4.core.Daemon):
         self.connections.clear()
         self.close()
 
-<<<<<<< HEAD
     def turned_away(self, address: tuple, frame: wire.Frame) -> None:
         """Say who could not come in, and why; not more than now and then, however many try."""
         self._turned_away += 1
@@ -244,7 +243,7 @@ class Daemon(Pyro4.core.Daemon):
             others = f" (and {self._turned_away - 1} others before)" if self._turned_away > 1 else ""
             log.warning("turned away %s:%s: %s%s", *address[:2], why, others)
             self._turned_away, self._warned_s = 0, now
-=======
+
     def _loop_failed(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """Something went wrong that nobody waits for. Without descriptors, asyncio tries to accept again every second."""
         error = context.get("exception")
@@ -253,7 +252,6 @@ class Daemon(Pyro4.core.Daemon):
         elif loop.time() - self._complained_s >= WARN_APART_S:
             self._complained_s = loop.time()
             log.warning("no connection can be accepted until others end (%s); ulimit -n allows more", error.strerror)
->>>>>>> 98bfdaf (A process without file descriptors says so in one line instead of a thousand tracebacks a second)
 
     def respond(self, connection: Connection, frame: wire.Frame) -> None:
         """Answer one request. A plain call, which nearly all are, takes the short way; Pyro4 does the rest, three times slower."""

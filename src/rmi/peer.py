@@ -20,7 +20,8 @@ from sparrow.outbox import LARGEST_BATCH, Outbox
 
 LOST_AFTER_S = 2.5  # without an answer, or without a connection
 LATER_S = 1.0  # before telling again what the peer had no room for
-RECONNECT_S = 0.1  # between two tries, and after a connection that did not last even so long
+RECONNECT_S = 0.1  # between two tries at most, and after a connection that did not last even so long
+FIRST_RETRY_S = 0.01  # whoever is being killed may take one more connection, and refuses the next
 
 log = logging.getLogger("sparrow.peer")
 
@@ -103,6 +104,7 @@ class Peer:
         """Refused is refused; anything else may pass: who does not answer yet, or a name server that is away just now."""
         if self._loop.time() - self._connected_at_s < RECONNECT_S:
             await asyncio.sleep(RECONNECT_S)
+        pause_s = FIRST_RETRY_S
         while True:
             try:
                 uri = await self._locate()
@@ -112,7 +114,8 @@ class Peer:
                 raise
             except (LostError, UnavailableError) as error:
                 log.debug("%s: trying again: %s", self.name, error)
-            await asyncio.sleep(RECONNECT_S)
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, RECONNECT_S)
 
     def _became_connected(self, channel: Channel) -> None:
         greeting = channel.peer if isinstance(channel.peer, dict) else {}
