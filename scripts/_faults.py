@@ -14,9 +14,9 @@ from concurrent.futures import Future
 from pathlib import Path
 
 import Pyro4
-from _localcluster import ROOT, end_with_parent
-from _trial import Failure, Trial, fault
 
+from _localcluster import ROOT, end_with_parent
+from _trial import Trial, TrialError, fault
 from sparrow.placement import METHODS
 
 LATE = "BATCH+LATE_BINDING"
@@ -34,7 +34,7 @@ def idle_worker_killed(trial: Trial) -> float:
     after = trial.submit("BATCH", 6, 0.02)
     noticed_s = trial.until_placed_without(victim)
     if victim in {task.worker for future in (running, after) for task in future.result(20).tasks}:
-        raise Failure(f"{victim} was idle when it was killed, and has ended tasks after that")
+        raise TrialError(f"{victim} was idle when it was killed, and has ended tasks after that")
     return noticed_s
 
 
@@ -53,7 +53,7 @@ def reserving_worker_killed(trial: Trial) -> float:
     trial.until(lambda: (held := trial.stats()["workers"]["host1"])["runs"] and held["reservations"] > 1, "reservations on host1")
     placed_s = _killed(trial, "host1", future)
     if trial.cluster.stats()["methods"][LATE]["counts"].get("reservations_lost", 0) < 2:
-        raise Failure("no reservations were lost")
+        raise TrialError("no reservations were lost")
     return placed_s
 
 
@@ -70,7 +70,7 @@ def _killed(trial: Trial, victim: str, future: Future, at_least: int = 1) -> flo
     placed_s = trial.until_placed_without(victim)
     report = future.result(30)
     if report.retried < at_least:
-        raise Failure(f"{report.retried} tasks were run again, and {victim} had {at_least}")
+        raise TrialError(f"{report.retried} tasks were run again, and {victim} had {at_least}")
     return placed_s
 
 
@@ -105,7 +105,7 @@ def worker_stopped_2s(trial: Trial) -> float:
         answered_s = trial.until(lambda: trial.cluster.load("host1") > 0, "an answer")
         report = future.result(30)
     if report.retried or {task.attempts for task in report.tasks} != {1}:
-        raise Failure("tasks were run again")
+        raise TrialError("tasks were run again")
     return answered_s
 
 
@@ -133,7 +133,7 @@ def _stopped(trial: Trial, seconds: float) -> float:
     trial.cluster.kill(victim, signal.SIGCONT)
     reports = [future.result(60) for future in futures]
     if not sum(report.retried for report in reports):
-        raise Failure("no task was run again")
+        raise TrialError("no task was run again")
     trial.until(lambda: victim in trial.stats()["workers"], "it joins again")
     trial.submit("BATCH", 12, 0.02).result(20)
     return given_up_s
@@ -199,7 +199,7 @@ def scheduler_killed(trial: Trial) -> float:
     of_both = trial.stats(1)["open_jobs"] + trial.stats(2)["open_jobs"]
     of_the_other = trial.stats(2)["open_jobs"]
     if of_both == of_the_other:
-        raise Failure("the scheduler to be killed had no job")
+        raise TrialError("the scheduler to be killed had no job")
     trial.kill("scheduler1")
     return trial.until(lambda: trial.stats(2)["open_jobs"] >= _open(trial), "all open jobs with the other scheduler")
 

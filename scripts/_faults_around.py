@@ -11,10 +11,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import Pyro4
+
 from _faults import GIVEN_UP_S, LATE
 from _network import NetworkCluster, why_not
-from _trial import Failure, Trial, fault, fault_of
-
+from _trial import Trial, TrialError, fault, fault_of
 from sparrow.placement import METHODS
 
 HOUR_S = 3600.0
@@ -66,7 +66,9 @@ def _network(trial: Trial) -> NetworkCluster:
 
 
 def _parted(trial: Trial, *directions: tuple[str, str]) -> float:
-    futures = [trial.submit("BATCH", 4, 1.2), trial.submit(LATE, 2, 0.6)]
+    futures = [trial.submit("BATCH", 4, 1.0)]
+    trial.until_loaded(2)
+    futures += [trial.submit(LATE, 2, 0.5)]
     trial.until_loaded(4)
     trial.break_now()
     for sender, receiver in directions:
@@ -75,7 +77,7 @@ def _parted(trial: Trial, *directions: tuple[str, str]) -> float:
     threading.Event().wait(0.5)  # the worker ends tasks that nobody waits for from it
     _network(trial).network.heal()
     if not sum(future.result(30).retried for future in futures):
-        raise Failure("no task was run again")
+        raise TrialError("no task was run again")
     trial.until(lambda: "host1" in trial.stats()["workers"], "it joins again")
     trial.submit("BATCH", 6, 0.02).result(20)
     return placed_s
@@ -94,19 +96,20 @@ def network_delayed(trial: Trial) -> float:
                 if sender != receiver:
                     _network(trial).network.delay(sender, receiver, DELAY_S)
         trial.submit("CHOOSE_TWO", 2, 0.1)
-        placed_s = trial.until(lambda: trial.stats()["open_tasks"]["running"] >= 4, "its tasks placed")
+        placed_s = trial.until(lambda: trial.stats()["open_tasks"]["running"] > 4, "its tasks placed")
         futures = [trial.submit(method, 4, 0.05) for method in METHODS]
         for future in futures:
             if future.result(30).retried:
-                raise Failure("tasks were run again")
+                raise TrialError("tasks were run again")
+    _network(trial).network.heal()
     if placed_s < DELAY_S:
-        raise Failure(f"asked and answered in {placed_s:.3f} s: nothing was delayed")
+        raise TrialError(f"asked and answered in {placed_s:.3f} s: nothing was delayed")
     return placed_s
 
 
 @fault(1.0)
 def disk_full(trial: Trial) -> float:
-    """The disk for the logs of scheduler and workers is full: a job has run, with a worker lost in it."""
+    """The disk for the logs of scheduler and workers is full, and a worker is killed: the others have its tasks."""
     for name in ("scheduler1", "host1", "host2"):
         trial.kill(name)
         trial.cluster.outputs[name] = Path("/dev/full")  # each write fails: no space left on device
@@ -125,7 +128,7 @@ def disk_full(trial: Trial) -> float:
         process = trial.cluster.processes[name]
         process.terminate()
         if process.wait(10) != 0:
-            raise Failure(f"{name} ended with status {process.returncode}")
+            raise TrialError(f"{name} ended with status {process.returncode}")
         del trial.cluster.processes[name]
     trial.cluster.start_scheduler(1)
     trial.until(lambda: "host2" in trial.stats().get("workers", ()), "the last worker found")
@@ -166,12 +169,12 @@ def _without_descriptors(trial: Trial, name: str, object_name: str) -> float:
                     future.result(10)
             jobs_cpu_s = (_cpu_s(pid) - used_s) / (time.monotonic() - began_s)
             if _answers(uri, 0.2):
-                raise Failure("somebody else was served meanwhile: its descriptors were not used up")
+                raise TrialError("somebody else was served meanwhile: its descriptors were not used up")
         trial.break_now()
         served_s = trial.until(lambda: _answers(uri, 0.2), "an answer to somebody new")
     resource.prlimit(pid, resource.RLIMIT_NOFILE, (limit, most))
     if jobs_cpu_s > BUSY:
-        raise Failure(f"it used {jobs_cpu_s:.0%} of a core while it could open nothing")
+        raise TrialError(f"it used {jobs_cpu_s:.0%} of a core while it could open nothing")
     return served_s
 
 
@@ -215,8 +218,8 @@ def clock_set_back(trial: Trial) -> float:
         trial.submit("BATCH", 3, 0.05)
         placed_s = trial.until(lambda: trial.stats()["open_tasks"]["running"] > running, "its tasks placed")
         if trial.stats()["now"] > time.time() - HOUR_S / 2:
-            raise Failure("the clock has not jumped")
+            raise TrialError("the clock has not jumped")
         for _, future in trial.jobs:
             if future.result(30).response_s > 30:
-                raise Failure("a time was measured with the clock that jumped")
+                raise TrialError("a time was measured with the clock that jumped")
     return placed_s

@@ -22,8 +22,9 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from types import TracebackType
+from typing import IO
 
-from _localcluster import LocalCluster, end_with_parent
+from _localcluster import ROOT, LocalCluster, end_with_parent
 
 _CLONE_NEWNET = 0x40000000
 _TUNSETIFF, _IFF_TUN, _IFF_NO_PI = 0x400454CA, 0x0001, 0x1000
@@ -51,7 +52,8 @@ class Network:
     def __init__(self, hosts: Sequence[str]) -> None:
         self._hosts = tuple(hosts)
         self._namespaces: dict[str, int] = {}
-        self._router: subprocess.Popen | None = None
+        self._to_router: IO[str]
+        self._from_router: IO[str]
         self._open = ExitStack()
 
     def __enter__(self) -> Network:
@@ -60,7 +62,7 @@ class Network:
             devices = [self._add(host) for host in self._hosts]
             command = [sys.executable, os.path.abspath(__file__)]
             command += [f"{self.address(host)}={device}" for host, device in zip(self._hosts, devices)]
-            self._router = subprocess.Popen(
+            router = subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -70,7 +72,10 @@ class Network:
                 start_new_session=True,
                 preexec_fn=end_with_parent,
             )
-            undo.callback(self._end_router, self._router)
+            undo.callback(self._end_router, router)
+            assert router.stdin is not None
+            assert router.stdout is not None
+            self._to_router, self._from_router = router.stdin, router.stdout
             self.heal()  # its answer says that it works
             self._open = undo.pop_all()
         return self
@@ -91,13 +96,12 @@ class Network:
                 subprocess.run(["ip", *command.split()], check=True)
         return device
 
-    @staticmethod
-    def _end_router(router: subprocess.Popen) -> None:
+    def _end_router(self, router: subprocess.Popen) -> None:
         router.kill()
         router.wait()
-        for pipe in (router.stdin, router.stdout):
+        for pipe in (self._to_router, self._from_router):
             with suppress(BrokenPipeError):
-                pipe.close()  # type: ignore[union-attr]
+                pipe.close()
 
     def address(self, host: str) -> str:
         return f"{_SUBNET}{self._hosts.index(host) + 1}"
@@ -123,10 +127,8 @@ class Network:
 
     def _tell(self, rule: list) -> None:
         """Returns when it is in force."""
-        router = self._router
-        assert router is not None and router.stdin is not None and router.stdout is not None
-        router.stdin.write(json.dumps(rule) + "\n")
-        if router.stdout.readline() != "done\n":
+        self._to_router.write(json.dumps(rule) + "\n")
+        if self._from_router.readline() != "done\n":
             raise OSError("the process between the hosts has ended")
 
 
@@ -150,6 +152,16 @@ class NetworkCluster(LocalCluster):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         with self._inside:
             super().__exit__(kind, error, trace)
+
+    def _serve(self, name: str, script: str, *options: str) -> None:
+        """Beyond loopback a service wants a key, or to be told that none is meant."""
+        knows = (
+            "--insecure"
+            in subprocess.run(
+                [sys.executable, str(ROOT / "src" / script), "--help"], capture_output=True, text=True, check=True
+            ).stdout
+        )
+        super()._serve(name, script, *options, *(["--insecure"] if knows else []))
 
     def _spawn(self, name: str, *arguments: str) -> None:
         with self.network.inside(name):

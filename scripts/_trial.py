@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import Pyro4
-from _localcluster import LocalCluster
 
+from _localcluster import LocalCluster
 from Job import Job, JobReport
 from sparrow import audit
 from sparrow import messages as m
@@ -23,7 +23,7 @@ POLL_S = 0.002
 WARM_UP_TASKS, WARM_UP_S = 4, 0.03
 
 
-class Failure(AssertionError):
+class TrialError(AssertionError):
     """What was to be proven does not hold; the text says what."""
 
 
@@ -39,7 +39,7 @@ class Fault(NamedTuple):
     why_not: Callable[[], str]  # why it cannot be tried here; empty if it can
 
     def measure(self) -> float:
-        """Seconds from the fault to its recovery, on a cluster of its own. Failure if anything was lost or counted twice."""
+        """Seconds from the fault to its recovery, on a cluster of its own. TrialError if anything was lost or counted twice."""
         with self.cluster() as cluster, SparrowClient(cluster.nameserver) as client:
             trial = Trial(cluster, client)
             for method in METHODS:  # who talks to whom is connected from here on, and has been for a while
@@ -111,11 +111,11 @@ class Trial:
             self.cluster.processes.pop(name).wait()
 
     def until(self, condition: Callable[[], object], what: str, within_s: float = 20.0) -> float:
-        """Wait until it is true. Returns the seconds since something broke. Failure if that is not to be."""
+        """Wait until it is true. Returns the seconds since something broke. TrialError if that is not to be."""
         deadline_s = time.monotonic() + within_s
         while not condition():
             if time.monotonic() > deadline_s:
-                raise Failure(f"not within {within_s:g} s: {what}")
+                raise TrialError(f"not within {within_s:g} s: {what}")
             time.sleep(POLL_S)
         return time.monotonic() - self._broken_s
 
@@ -152,13 +152,13 @@ class Trial:
 
     @contextmanager
     def nobody_lost(self) -> Iterator[None]:
-        """Failure if a scheduler or worker gives another up within the block."""
+        """TrialError if a scheduler or worker gives another up within the block."""
         logs = sorted(self.cluster.logs.glob("[hs]*.log"))  # of workers and schedulers
         before = [log.read_text().count("is lost") for log in logs]
         yield
         for log, count in zip(logs, before):
             if log.read_text().count("is lost") > count:
-                raise Failure(f"somebody was given up:\n{log.read_text()[-1000:]}")
+                raise TrialError(f"somebody was given up:\n{log.read_text()[-1000:]}")
 
     def settle(self) -> None:
         """Wait until all jobs have ended and check the books: each job reported once, each task counted once, nothing left."""
@@ -169,7 +169,7 @@ class Trial:
         wrong += self._wrong_with_counts()
         wrong += [f"a traceback in {path.name}" for path in self.cluster.logs.glob("*.log") if "Traceback" in path.read_text()]
         if wrong:
-            raise Failure("\n".join(wrong))
+            raise TrialError("\n".join(wrong))
 
     def _wrong_with(self, spec: m.JobSpec, report: JobReport) -> list[str]:
         workers = {path.stem for path in self.cluster.logs.glob("host*.log")} | set(self.cluster.outputs)
