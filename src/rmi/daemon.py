@@ -32,6 +32,7 @@ MAX_CONNECTIONS = 4096
 BACKLOG = 1024  # connections that the kernel takes while we are busy
 MAX_UNSENT = 64 * 2**20  # bytes of answers that a peer has not read
 WARN_APART_S = 10.0  # between two lines of the same kind: that peers are turned away, that no descriptor is left
+MAX_BEGUN = 64 * 2**20  # bytes of messages that have begun, on all connections of a daemon together
 
 OPEN = Security(insecure=True)
 expose = Pyro4.expose  # marks the methods that are remote
@@ -51,6 +52,7 @@ class Connection(asyncio.Protocol):
         self.pyroInstances: dict = {}
         self.tracked_resources: weakref.WeakSet = weakref.WeakSet()
         self.answer_later = False
+        self.begun = 0  # bytes that are here of a message that is not whole yet
         self.timeout = None  # set by Pyro4, meaningless here
         self._frames = wire.Frames()
         self._frame: wire.Frame | None = None
@@ -88,18 +90,21 @@ class Connection(asyncio.Protocol):
                 if self._transport.is_closing():
                     return
         except wire.MalformedError as error:
-            self._give_up(str(error))
+            self.give_up(str(error))
         except (errors.PyroError, OSError) as error:  # Pyro4 has logged it, and wants the connection closed
-            self._give_up(str(error))
+            self.give_up(str(error))
         except Exception:  # whatever a peer found to break, it is its own connection that ends
             log.exception("closing the connection from %s:%s after an unexpected error", *self._address[:2])
             self._transport.abort()
         else:
-            if self._greeted and self._frames.partial != (self._deadline is not None):
+            if self._greeted and bool(self._frames.partial) != (self._deadline is not None):
                 self._expect_more_within(MESSAGE_S if self._frames.partial else None)
+            if self._frames.partial or self.begun:
+                self.daemon.has_begun(self, self._frames.partial)
 
     def connection_lost(self, error: Exception | None) -> None:
         self._expect_more_within(None)
+        self.daemon.has_begun(self, 0)
         if self in self.daemon.connections:
             self.daemon.connections.discard(self)
             self.daemon._clientDisconnect(self)
@@ -121,7 +126,7 @@ class Connection(asyncio.Protocol):
         if self.answer_later:
             self.answer_later = False
         elif self._transport.get_write_buffer_size() > MAX_UNSENT:
-            self._give_up("it does not read what it asked for")
+            self.give_up("it does not read what it asked for")
         else:
             self._transport.write(data)
 
@@ -139,9 +144,9 @@ class Connection(asyncio.Protocol):
         self._deadline = None
         if seconds is not None:
             loop = asyncio.get_running_loop()
-            self._deadline = loop.call_later(seconds, self._give_up, f"no whole message in {seconds:.0f} s")
+            self._deadline = loop.call_later(seconds, self.give_up, f"no whole message in {seconds:.0f} s")
 
-    def _give_up(self, why: str) -> None:
+    def give_up(self, why: str) -> None:
         log.debug("closing the connection from %s:%s: %s", *self._address[:2], why)
         self._transport.abort()
 
@@ -205,6 +210,7 @@ class Daemon(Pyro4.core.Daemon):
         self._server: asyncio.AbstractServer | None = None
         self._turned_away = 0  # peers, since the last line about them
         self._warned_s = self._complained_s = float("-inf")
+        self._begun = 0  # bytes, of all connections
 
     async def serve(self) -> None:
         """Accept connections from now on."""
@@ -272,6 +278,16 @@ class Daemon(Pyro4.core.Daemon):
             self._sendExceptionResponse(connection, frame.seq, wire.SERPENT_ID, error, None)
         else:
             connection.send(answer)
+
+    def has_begun(self, connection: Connection, size: int) -> None:
+        """So many bytes of a message are here. When all take too much together, the connection that takes most is closed."""
+        self._begun += size - connection.begun
+        connection.begun = size
+        if self._begun > MAX_BEGUN:
+            largest = max(self.connections, key=lambda one: one.begun)
+            self._begun -= largest.begun
+            largest.begun = 0
+            largest.give_up("too much has begun to arrive on all connections together")
 
     @staticmethod
     def defer() -> Later:

@@ -12,13 +12,14 @@ import re
 import socket
 import struct
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Callable
 
 import Pyro4
-from Pyro4 import message, util
+from Pyro4 import errors, message, util
 
 MAX_MESSAGE = 16 * 2**20  # bytes: a job of 100,000 tasks is 2 MB, its report 6 MB
 MAX_GREETING = 4096  # bytes that a peer may send before it is known
+MAX_STRUCTURE = 250_000  # texts and numbers in a message, and other characters: each may take a kilobyte once it is read
 _HEADER = struct.Struct("!4sHHHHiHHHH")
 _SIGNATURE = struct.Struct("!4sH20s")  # the annotation with a message's HMAC-SHA1
 _UNWANTED = message.FLAGS_COMPRESSED | message.FLAGS_KEEPSERIALIZED  # a bomb, and a way to marshal.loads
@@ -65,6 +66,14 @@ class Frame:
     def payload(self) -> bytes:
         return self._data[self._start :]
 
+    @property
+    def well_annotated(self) -> bool:
+        """Whether the annotations are whole: each has a name of four characters, its length in two bytes, and so many bytes."""
+        at = _HEADER.size
+        while at + 6 <= self._start and self._data[at : at + 4].isascii():
+            at += 6 + int.from_bytes(self._data[at + 4 : at + 6], "big")
+        return at == self._start
+
     def recv(self, size: int) -> bytes:
         """The next ``size`` bytes; there are fewer only if the message lies about itself."""
         start, self._read = self._read, self._read + size
@@ -88,9 +97,9 @@ class Frames:
         self._buffer = bytearray()
 
     @property
-    def partial(self) -> bool:
-        """Whether the bytes so far end in the middle of a message."""
-        return bool(self._buffer)
+    def partial(self) -> int:
+        """How many bytes are here of a message that is not whole yet."""
+        return len(self._buffer)
 
     def feed(self, data: bytes) -> Iterator[Frame]:
         """The messages that are whole now, one by one. MalformedError for anything that is not one."""
@@ -110,6 +119,8 @@ class Frames:
                 return
             frame = Frame(bytes(buffer[:whole]))
             del buffer[:whole]
+            if annotations and not frame.well_annotated:
+                raise MalformedError("annotations that cannot be read")
             yield frame
 
 
@@ -122,6 +133,7 @@ class Serpent(util.SerpentSerializer):
     _CALL = re.compile(rb"# serpent utf-8 python3\.2\n\('([\w.]+)','(\w+)',\((?:'([^'\\]*)','([^'\\]*)','([^'\\]*)')?\),\{\}\)")
     _TEXT = re.compile(rb"# serpent utf-8 python3\.2\n'([^'\\]*)'")
     _PLAIN = re.compile(r"[^'\\\x00-\x1f\x7f-\uffff\U00010000-\U0010ffff]*")
+    _VALUE = re.compile(rb"'[^'\\]*(?:\\.[^'\\]*)*'|\"[^\"\\]*(?:\\.[^\"\\]*)*\"|[0-9.]+(?:e[+-]?[0-9]+)?", re.DOTALL)
 
     def dumpsCall(self, obj: str, method: str, vargs: tuple, kwargs: dict) -> bytes:  # noqa: N802
         if not vargs and not kwargs:
@@ -143,14 +155,27 @@ class Serpent(util.SerpentSerializer):
         if call is not None and data.isascii():
             obj, method, *arguments = [part.decode("ascii") for part in call.groups() if part is not None]
             return obj, method, arguments, {}
-        return super().loadsCall(data)
+        return self._read(super().loadsCall, data)
 
     def loads(self, data: bytes) -> Any:
         text = self._TEXT.fullmatch(data)
         if text is not None and data.isascii():
             return text[1].decode("ascii")
         number = data[len(self._HEAD) :]
-        return int(number) if number.isdigit() and len(number) < 16 else super().loads(data)
+        return int(number) if number.isdigit() and len(number) < 16 else self._read(super().loads, data)
+
+    def _read(self, how: Callable[[bytes], Any], data: bytes) -> Any:
+        """Serpent reads with Python's own parser, which raises whatever it likes and needs seconds and gigabytes for a large list.
+        ValueError for what cannot be read or would be too much.
+        """
+        if len(data) > MAX_STRUCTURE and len(self._VALUE.sub(b"", data, MAX_STRUCTURE)) > MAX_STRUCTURE:
+            raise ValueError("too many values in one message: send large lists as JSON text")
+        try:
+            return how(data)
+        except errors.PyroError:
+            raise
+        except Exception as error:
+            raise ValueError(f"not a message in serpent: {type(error).__name__}: {error!s:.100}") from None
 
 
 _serpent = Serpent()
