@@ -240,6 +240,8 @@ class Connection(asyncio.Protocol):
 
     def _rest(self) -> None:
         """The last answer is out: go on with what has come meanwhile, or wait."""
+        if self._transport.is_closing():
+            return
         self._transport.resume_reading()
         if self._buffer:
             self._end_in(HEAD_S)

@@ -194,8 +194,9 @@ class JobTable:
         if job is None or task is None or task.state != PLACED or task.worker != worker or task.attempt != done.attempt:
             return  # a run that was superseded, or is told a second time
         task.state = DONE
-        task.wait_s = task.placed_s - job.submitted_s + done.queued_s
-        task.service_s = done.service_s
+        held_s = max(0.0, now - task.placed_s)  # a worker that tells of more is wrong, and must not spoil the figures
+        task.service_s = min(done.service_s, held_s)
+        task.wait_s = task.placed_s - job.submitted_s + min(done.queued_s, held_s - task.service_s)
         entry = self.workers[worker]
         entry.done += 1
         del entry.runs[job.id, done.task]

@@ -29,6 +29,7 @@ MAX_DURATION_S = 7 * 86_400.0  # of one task: a week
 MAX_ELAPSED_S = 100 * MAX_DURATION_S  # that a worker may report to have waited or run
 MAX_NAME = 128  # characters in a job id or a name
 MAX_ROWS = 250_000  # messages in one batch
+MAX_LISTS = 2 * MAX_ROWS  # lists and the like in one JSON text: a hundred bytes of memory for each byte of "[],"
 SETTLED_S = 1.0  # what was given longer ago than this has arrived, or is lost
 MAX_CONFIRMED = 500  # runs, and as many reservations, in one heartbeat: the rest have their turn in the next
 MAX_NUMBER = 2**53  # the largest whole number that every JSON reader holds exactly
@@ -237,7 +238,9 @@ def decode(batch: object, allowed: Sequence[type]) -> list:
 
 
 def parsed(text: str) -> object:
-    """``text`` read as JSON; ValueError for anything else, however deep it is nested."""
+    """``text`` read as JSON; ValueError for anything else, however deep it is nested, and for more lists than any message has."""
+    if text.count("[") + text.count("{") > MAX_LISTS:
+        raise ValueError(f"JSON of more than {MAX_LISTS} lists")
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
