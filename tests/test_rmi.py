@@ -1,9 +1,7 @@
 """The layer over Pyro4: the wire, channels, and a daemon that no peer can stop."""
 
 import asyncio
-import contextlib
 import socket
-import struct
 import threading
 import time
 
@@ -52,75 +50,6 @@ def test_frames_are_cut_however_the_bytes_arrive(payload, step):
     found = [frame for start in range(0, len(stream), step) for frame in frames.feed(stream[start : start + step])]
     assert [(frame.kind, frame.seq, frame.payload) for frame in found] == [(message.MSG_INVOKE, seq, payload) for seq in range(3)]
     assert not frames.partial
-
-
-def header(size=0, flags=0, tag=b"PYRO", checksum=None):
-    total = message.MSG_CONNECT + Pyro4.constants.PROTOCOL_VERSION + size + wire.SERPENT_ID + flags + message.Message.checksum_magic
-    fields = (tag, Pyro4.constants.PROTOCOL_VERSION, message.MSG_CONNECT, flags, 0, size, wire.SERPENT_ID, 0, 0)
-    return struct.pack("!4sHHHHiHHHH", *fields, total & 0xFFFF if checksum is None else checksum)
-
-
-HOSTILE = {
-    "noise": b"\xff\x00garbage" * 20_000,
-    "http": b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
-    "two gigabytes": header(2**31 - 1),
-    "a negative size": header(-5),
-    "a wrong checksum": header(checksum=1),
-    "compressed": header(10, message.FLAGS_COMPRESSED),
-    "kept serialized": header(10, message.FLAGS_KEEPSERIALIZED),
-    "a large greeting": header(wire.MAX_GREETING + 1),
-    "a broken greeting": header(10) + b"x" * 10,
-    "a nested greeting": header(400) + b"(" * 400,
-}
-
-
-@pytest.mark.parametrize("sent", HOSTILE.values(), ids=HOSTILE.keys())
-def test_what_is_not_a_greeting_ends_the_connection_and_nothing_else(clusters, sent):
-    for name in ("sparrow.scheduler.1", "sparrow.worker.host1"):
-        with clusters(1).proxy(name) as proxy:
-            address = proxy._pyroUri.host, proxy._pyroUri.port
-            with socket.create_connection(address, timeout=5) as peer, contextlib.suppress(ConnectionError):
-                peer.sendall(sent)
-                while peer.recv(4096):  # whatever it says, it then hangs up
-                    pass
-            assert proxy._pyroBind() is True
-
-
-def test_silent_slow_and_noisy_connections_leave_running_jobs_untouched(clusters):
-    cluster = clusters(3)
-    with SparrowClient(cluster.nameserver) as client:
-        quiet = sorted(report.response_s for report in client.run("BATCH+LATE_BINDING", 20, 4, 0.01))
-        addresses = []
-        for name in ("sparrow.scheduler.1", *(f"sparrow.worker.host{n}" for n in (1, 2, 3))):
-            with cluster.proxy(name) as proxy:
-                addresses.append((proxy._pyroUri.host, proxy._pyroUri.port))
-        held = [socket.create_connection(address) for address in addresses for _ in range(50)]
-        stop = threading.Event()
-
-        def disturb(address):
-            while not stop.wait(0.01):
-                with contextlib.suppress(ConnectionError), socket.create_connection(address) as peer:
-                    peer.sendall(b"\xff" * 20_000)
-                with socket.create_connection(address) as peer:
-                    peer.sendall(header(100)[:9])
-                    peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # ends with a reset
-
-        threads = [threading.Thread(target=disturb, args=(address,)) for address in addresses]
-        for thread in threads:
-            thread.start()
-        try:
-            reports = client.run("BATCH+LATE_BINDING", 20, 4, 0.01, timeout_s=30)
-        finally:
-            stop.set()
-            for thread in threads:
-                thread.join()
-        for connection in held:
-            connection.settimeout(10)
-            assert connection.recv(1) == b""  # it had its time for a greeting
-            connection.close()
-    assert not any(report.failed for report in reports)
-    assert all(report.retried == 0 for report in reports)
-    assert max(report.response_s for report in reports) < quiet[-1] + 1.0
 
 
 # Channels
