@@ -15,6 +15,7 @@ import sys
 import time
 import zlib
 from collections.abc import Generator, Iterator
+from itertools import zip_longest
 from pathlib import Path
 from typing import Callable, NamedTuple
 
@@ -183,16 +184,17 @@ def bomb(target: Target, rng: random.Random) -> Steps:
 
 def nested(target: Target, rng: random.Random) -> Steps:
     """Serpent that is deep, or wide enough to take gigabytes once it is read; and JSON of the same kind."""
-    head = b"# serpent utf-8 python3.2\n('" + target.object_id.encode() + b"','stats',("
+    head, call = b"# serpent utf-8 python3.2\n", b"('" + target.object_id.encode() + b"','stats',(%b,),{})"
     deep = [b"(" * 9000, b"[" * 150 + b"]" * 150, b"-" * 90_000 + b"1", b"{1:" * 150, b"1+" * 90_000 + b"1", b"a" + b".b" * 90_000]
     wide = [b"[" + one * (4_000_000 // len(one)) + b"]" for one in (b"[],", b"1,", b"1<", b"-1-", b"f'{1}' ")]
-    texts = [b"'" + b"[" * 90_000 + b"'", b"'[" + b"[]," * 1_300_000 + b"[]]'"]
+    texts = [b"'[" + b"[]," * 1_300_000 + b"[]]'", b"'" + b"[" * 90_000 + b"'"]
     while True:
-        kind, payload = message.MSG_INVOKE, head + rng.choice(deep + wide + texts) + b",),{})"
-        if rng.random() < 0.3:
-            kind, payload = message.MSG_CONNECT, b"# serpent utf-8 python3.2\n" + rng.choice(deep)
-        send(target, target.opening() if kind == message.MSG_INVOKE else b"", mutations.sealed((kind, payload), 1, target.key))
-        yield
+        for payload in [one for some in zip_longest(wide, texts, deep) for one in some if one is not None]:
+            if len(payload) < wire.MAX_GREETING and rng.random() < 0.5:
+                send(target, mutations.sealed((message.MSG_CONNECT, head + payload), 0, target.key))
+            else:
+                send(target, target.opening(), mutations.sealed((message.MSG_INVOKE, head + call % payload), 1, target.key))
+            yield
 
 
 def hoard(target: Target, rng: random.Random) -> Steps:
@@ -245,6 +247,10 @@ class Attack(NamedTuple):
     per_s: float  # acts a second
     on_dashboard: bool = True
     on_workers: bool = True
+
+    def fits(self, port: str) -> bool:
+        """Whether it makes sense at the port of a "scheduler", a "worker" or the "dashboard"."""
+        return {"scheduler": True, "worker": self.on_workers, "dashboard": self.on_dashboard}[port]
 
 
 ATTACKS = {

@@ -118,6 +118,9 @@ class Liar(Service):
         await self._tell(m.encode([m.Leave([])]))
 
     async def _closing(self) -> None:
+        for task in self._telling:
+            task.cancel()
+        await asyncio.gather(*self._telling, return_exceptions=True)
         if self._channel is not None:
             self._channel.close()
 
