@@ -14,6 +14,7 @@ from rmi.channel import Channel
 from rmi.daemon import expose
 from rmi.errors import SparrowError
 from rmi.naming import WORKERS
+from rmi.security import Security
 from rmi.service import Service
 from sparrow import messages as m
 
@@ -29,7 +30,7 @@ class Liar(Service):
     """Registered as a worker of 1,000 slots whose load is always 0. What it is given it reports as done at once, after years."""
 
     def __init__(self, nameserver: str, scheduler: str, key: bytes | None, rng: random.Random) -> None:
-        super().__init__(nameserver, None, 0, key)
+        super().__init__(nameserver, None, 0, Security(key))
         self._scheduler = scheduler
         self._rng = rng
         self._channel: Channel | None = None

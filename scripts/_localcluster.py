@@ -20,10 +20,6 @@ from typing import Any
 
 import Pyro4
 
-import src  # noqa: F401  (puts src/ on the path)
-
-from rmi.security import Security  # isort: skip
-
 ROOT = Path(__file__).resolve().parent.parent
 START_S = 60.0  # for all of it to be there, on a slow machine
 STOP_S = 3.0  # between asking a process to stop and killing it
@@ -54,7 +50,8 @@ class LocalCluster:
         self._folder: tempfile.TemporaryDirectory | None = None
         self.logs = Path()
         self.nameserver = ""
-        self.key = Security.of().key
+        key_file = os.environ.get("SPARROW_KEY_FILE")
+        self.key = Path(key_file).read_bytes().strip() if key_file else None
         self.variables = {"PYRO_HMAC_KEY": self.key.decode()} if self.key else {}  # in the environment of what starts from now on
         self.processes: dict[str, subprocess.Popen] = {}
 
