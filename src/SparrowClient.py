@@ -268,7 +268,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     def say(line: str) -> None:
         progress.clear()
-        print(f"{line}", file=sys.stderr)
+        print(command.printable(line), file=sys.stderr)
 
     try:
         client = SparrowClient(options.nameserver, notice=(lambda line: None) if options.quiet else say, key_file=options.key_file)

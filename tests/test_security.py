@@ -15,7 +15,7 @@ from Pyro4 import message
 
 from _dashboard import Dashboard
 from conftest import ROOT, LocalCluster, client, eventually
-from rmi import wire
+from rmi import command, wire
 from rmi.channel import Channel
 from rmi.errors import ConfigurationError, WrongCredentialsError
 from rmi.security import KEY_FILE, Security, read_key
@@ -228,6 +228,47 @@ def test_the_dashboard_sees_a_cluster_with_a_key(keyed, monkeypatch):
     monkeypatch.setenv(KEY_FILE, str(path))
     with Dashboard(cluster.nameserver) as inside:
         eventually(lambda: inside.get("/sparrow/stats")["totals"]["workers"] == 2)
+
+
+# What others may ask, and what of theirs is shown
+
+
+@pytest.mark.parametrize(
+    ("name", "methods"),
+    [
+        ("sparrow.scheduler.1", {"schedule", "set_method", "request_task", "task_completed", "stats"}),
+        ("sparrow.worker.host1", {"add_task", "find_load", "get_name", "set_late_binding"}),
+        ("Pyro.Daemon", {"ping", "get_metadata"}),
+    ],
+)
+def test_nothing_is_exposed_but_what_is_documented(clusters, name, methods):
+    with clusters(2).proxy(name if name != "Pyro.Daemon" else "sparrow.scheduler.1") as proxy:
+        if name == "Pyro.Daemon":
+            proxy = Pyro4.Proxy(f"PYRO:Pyro.Daemon@{proxy._pyroUri.location}")
+        proxy._pyroBind()
+        assert proxy._pyroMethods == methods
+        assert not proxy._pyroAttrs
+        for hidden in ("_book", "__init__", "run", "stop", "registered", "__class__", "_daemon.close"):
+            with pytest.raises(AttributeError):
+                proxy._pyroInvoke(hidden, (), {})
+        proxy._pyroRelease()
+
+
+def test_what_others_say_stays_on_one_line_and_moves_no_cursor():
+    said = command.printable("worker a\n12:00:00 ERROR   forged\x1b[2J\u202e\x00" + "x" * 10_000)
+    assert said.startswith(r"worker a\n12:00:00 ERROR   forged\x1b[2J\u202e\x00xxx")
+    assert len(said) < 3_000
+
+
+def test_names_that_are_none_of_ours_are_passed_over(cluster):
+    with Pyro4.locateNS("127.0.0.1", int(cluster.nameserver.rpartition(":")[2])) as names:
+        for name in ("sparrow.worker.a\nb", "sparrow.worker.\x1b[2J", "sparrow.worker." + "x" * 500, "sparrow.scheduler.<script>"):
+            names.register(name, "PYRO:x@127.0.0.1:1")
+        names.register("sparrow.worker.stale", "PYRO:x@127.0.0.1:1")
+    eventually(lambda: "worker stale is registered but cannot be used" in cluster.log("scheduler1"))
+    assert client(cluster, "BATCH", 2, 4, 0.01, "--quiet").returncode == 0
+    assert "xxx" not in cluster.log("scheduler1")
+    assert "\x1b" not in cluster.log("scheduler1")
 
 
 # TLS

@@ -22,6 +22,8 @@ UNAVAILABLE = 69
 TIMED_OUT = 124
 INTERRUPTED = 130
 
+MAX_LINE = 2_000  # characters
+
 log = logging.getLogger("sparrow")
 
 
@@ -95,10 +97,20 @@ def service(arguments: argparse.Namespace) -> dict[str, Any]:
     return {name: getattr(arguments, name) for name in ("host", "port", "key_file", "insecure")}
 
 
+def printable(text: str) -> str:
+    """``text`` as it may go to a terminal or a log, whoever sent it: on one line, without control characters, not too long."""
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text[:MAX_LINE])
+
+
+class _OneLine(logging.Formatter):
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
+        return printable(super().formatMessage(record))
+
+
 def log_to_stderr(level: str) -> None:
     """One line an event: when, how grave, who and what."""
     handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S"))
+    handler.setFormatter(_OneLine("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S"))
     log.handlers[:] = [handler]
     log.setLevel(level.upper())
     log.propagate = False

@@ -172,6 +172,22 @@ class Later:
                 self.connection.send(data)
 
 
+class Face:
+    """What a daemon itself lets others ask, under the name Pyro.Daemon: no more than stock proxies need."""
+
+    def __init__(self, daemon: Daemon) -> None:
+        self._whole = Pyro4.core.DaemonObject(daemon)
+
+    @expose
+    def ping(self) -> None:
+        """Nothing; the answer says that the daemon is there."""
+
+    @expose
+    def get_metadata(self, object_id: str, as_lists: bool = False) -> dict:
+        """Which methods an object exposes. DaemonError for an unknown one."""
+        return self._whole.get_metadata(object_id, as_lists)
+
+
 class Daemon(Pyro4.core.Daemon):
     """Serves remote objects on one address.
 
@@ -192,7 +208,7 @@ class Daemon(Pyro4.core.Daemon):
         self._tls = server_context()
         try:
             with _plain_socket():
-                super().__init__(host=host, port=port)
+                super().__init__(host=host, port=port, interface=Face)
         except (socket.gaierror, UnicodeError):
             raise UnavailableError(f"the host name to listen on does not resolve: {host!r}; set another with --host") from None
         except OSError as error:

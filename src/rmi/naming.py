@@ -9,6 +9,7 @@ import asyncio
 import logging
 import os
 import random
+import re
 import socket
 from typing import Any
 
@@ -32,6 +33,8 @@ RENEW_S = 4.0  # between two looks at whether our name is still there, give or t
 RETRY_S = 0.5  # between two tries while the name server is away
 REMIND_S = 30.0  # between two lines that say that we still wait
 _LOOK_S = 1.0  # for an answer of whoever has the name that we want
+
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 
 log = logging.getLogger("sparrow.naming")
 
@@ -81,9 +84,10 @@ class NameServer:
             return None
 
     async def list(self, prefix: str) -> dict[str, str]:
-        """name -> uri, of all names that begin so."""
+        """name -> uri, of all names that begin so and can be names of ours, whoever registered what else."""
         found = await self._call("list", prefix)
-        return {name: uri for name, uri in found.items() if name.startswith(prefix)}  # sql storage takes _ for any character
+        names = [name for name in found if name.startswith(prefix)]  # sql storage takes _ for any character
+        return {name: str(found[name]) for name in names if _NAME.fullmatch(name)}
 
     async def unregister(self, name: str, uri: str) -> None:
         """Give a name back, if it still is bound to this uri."""
