@@ -41,10 +41,10 @@ class Target(NamedTuple):
     def connect(self) -> socket.socket:
         return socket.create_connection((self.host, self.port), timeout=PATIENCE_S)
 
-    def parts(self) -> list[mutations.Part]:
-        """Valid messages to it, the first of which is a greeting."""
+    def parts(self, ours: bool = False) -> list[mutations.Part]:
+        """Valid messages to it, the first of which is a greeting; ``ours`` only as our own programs send them."""
         speak = mutations.to_scheduler if ".scheduler." in self.object_id else mutations.to_worker
-        return speak(self.object_id)
+        return speak(self.object_id, ours)
 
     def opening(self) -> bytes:
         """How a conversation begins that is as it should be."""
@@ -224,9 +224,9 @@ def mutated(target: Target, rng: random.Random) -> Steps:
 
 
 def replayed(target: Target, rng: random.Random) -> Steps:
-    """A conversation that was recorded, again and again, whole or from its middle."""
+    """A conversation of our programs that was recorded, again and again, whole or from its middle."""
     if target.object_id:
-        recorded = [mutations.sealed(part, seq, target.key) for seq, part in enumerate(target.parts())]
+        recorded = [mutations.sealed(part, seq, target.key) for seq, part in enumerate(target.parts(ours=True))]
     else:
         recorded = [target.opening()] * 5
     while True:

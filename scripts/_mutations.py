@@ -46,37 +46,38 @@ def call(object_id: str, method: str, *arguments: object) -> Part:
     return message.MSG_INVOKE, wire.dump_call(object_id, method, arguments)
 
 
-def to_scheduler(object_id: str) -> list[Part]:
-    """Calls that a scheduler takes, none of which gives it work worth the name."""
+def to_scheduler(object_id: str, ours: bool = False) -> list[Part]:
+    """Calls that a scheduler takes, none of which gives it work worth the name; ``ours`` only as our own programs make them."""
     job = {"id": "mutant", "durations_s": [NOTHING_S, NOTHING_S], "method": "BATCH", "wait": False}
     rows = [m.Done("mutant", 0, 1, 0.0, 0.1), m.Ask("mutant", 0), m.Held([], [], [("mutant", 0, 1)], []), m.Leave([])]
-    return [
+    said = [
         greeting({"name": "sparrow.worker.mutant", "incarnation": "a", "uri": "PYRO:a@127.0.0.1:9", "slots": 1}),
         call(object_id, "stats", '["mutant"]', True, False),
-        call(object_id, "stats"),
-        call(object_id, "schedule", job),
         call(object_id, "schedule", json.dumps(job)),
         call(object_id, "task_completed", "mutant", "a", m.encode(rows)),
         call(object_id, "request_task", "mutant", "a", m.encode(rows[:2])),
-        call(object_id, "task_completed", "mutant", "a", [list(row) for row in json.loads(m.encode(rows))]),
-        *_to_any_daemon(object_id),
     ]
+    if ours:
+        return said
+    others = call(object_id, "task_completed", "mutant", "a", [list(row) for row in json.loads(m.encode(rows))])
+    return [*said, call(object_id, "stats"), call(object_id, "schedule", job), others, *_to_any_daemon(object_id)]
 
 
-def to_worker(object_id: str) -> list[Part]:
-    """Calls that a worker takes, in the name of a scheduler that nobody finds."""
+def to_worker(object_id: str, ours: bool = False) -> list[Part]:
+    """Calls that a worker takes, in the name of a scheduler that nobody finds; ``ours`` only as our own programs make them."""
     scheduler = "sparrow.scheduler.9999"
     runs = [m.Launch("mutant", 0, 1, NOTHING_S), m.Heartbeat([("mutant", 0, 1)], [("mutant", 5)])]
     reservations = [m.Reserve("mutant", 5), m.Cancel("mutant", 5), m.Drop("mutant", 0, 1)]
-    return [
+    said = [
         greeting({"name": scheduler, "incarnation": "a", "uri": "PYRO:a@127.0.0.1:9"}),
         call(object_id, "find_load"),
-        call(object_id, "get_name"),
         call(object_id, "add_task", scheduler, "a", m.encode(runs)),
-        call(object_id, "add_task", scheduler, "a", [list(row) for row in json.loads(m.encode(runs))]),
         call(object_id, "set_late_binding", scheduler, "a", m.encode(reservations)),
-        *_to_any_daemon(object_id),
     ]
+    if ours:
+        return said
+    others = call(object_id, "add_task", scheduler, "a", [list(row) for row in json.loads(m.encode(runs))])
+    return [*said, call(object_id, "get_name"), others, *_to_any_daemon(object_id)]
 
 
 def _to_any_daemon(object_id: str) -> list[Part]:
