@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import random
 import socket
 import struct
@@ -23,6 +24,7 @@ from Pyro4 import message
 
 import _mutations as mutations
 from rmi import wire
+from sparrow.messages import MAX_TASKS
 
 PATIENCE_S = 10.0  # for the victim to answer or to hang up: a greeting has 5 s, a request to the dashboard 4 s
 SILENT = 200  # connections that say nothing
@@ -235,6 +237,19 @@ def replayed(target: Target, rng: random.Random) -> Steps:
         yield
 
 
+def greedy(target: Target, rng: random.Random) -> Steps:
+    """The largest job there is, again and again, each under an id of its own. Whether it is taken or not, it is answered."""
+    while True:
+        job = json.dumps(
+            {"id": f"greedy{rng.getrandbits(64):x}", "durations_s": [0.0] * MAX_TASKS, "method": "RANDOM", "wait": False}
+        )
+        call = wire.dump_call(target.object_id, "schedule", (job,))
+        answer = send(target, target.opening(), mutations.sealed((message.MSG_INVOKE, call), 1, target.key))
+        if b"accepted" not in answer and b"try later" not in answer:
+            raise TimeoutError("neither accepted nor told to try later")
+        yield
+
+
 def lying(target: Target, rng: random.Random) -> Steps:
     """A worker that lies in every way that the protocol lets it."""
     from _liar import lies
@@ -247,6 +262,7 @@ class Attack(NamedTuple):
     per_s: float  # acts a second
     on_dashboard: bool = True
     on_workers: bool = True
+    occupies: bool = False  # workers, with what is taken from it: jobs come later then, and more memory is used
 
     def fits(self, port: str) -> bool:
         """Whether it makes sense at the port of a "scheduler", a "worker" or the "dashboard"."""
@@ -265,6 +281,7 @@ ATTACKS = {
     "hoard": Attack(hoard, 5),
     "mutated": Attack(mutated, 300),
     "replayed": Attack(replayed, 50),
+    "greedy": Attack(greedy, 20, on_dashboard=False, on_workers=False, occupies=True),
     "lying": Attack(lying, 50, on_dashboard=False, on_workers=False),
 }
 

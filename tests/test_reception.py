@@ -1,6 +1,7 @@
 """Room for jobs, and who waits for which report."""
 
 import contextlib
+import json
 import random
 
 import pytest
@@ -10,6 +11,7 @@ import Worker
 from conftest import eventually
 from Job import Job
 from reception import JOB_TASKS, MAX_OPEN_TASKS, Reception
+from rmi import handover, peer
 from Scheduler import Scheduler
 from sparrow.messages import MAX_TASKS, JobSpec
 from SparrowClient import SparrowClient
@@ -110,6 +112,7 @@ def test_not_more_wait_than_there_is_memory_for(monkeypatch):
 def test_who_is_told_to_try_later_tries_later(clusters, monkeypatch):
     """A scheduler with little room: a stock proxy hears it, our client waits or goes to the next."""
     monkeypatch.setattr(reception, "MAX_OPEN_TASKS", 40)
+    monkeypatch.setattr(handover, "ASK_S", 0.2)
     cluster = clusters(2)
     notices = []
     with Scheduler("RANDOM", cluster.nameserver, 77):
@@ -126,6 +129,7 @@ def test_who_is_told_to_try_later_tries_later(clusters, monkeypatch):
 
 def test_a_worker_that_holds_too_much_is_told_the_rest_later(clusters, monkeypatch):
     monkeypatch.setattr(Worker, "MAX_HELD", 25)
+    monkeypatch.setattr(peer, "LATER_S", 0.2)
     cluster = clusters(2)
     with Worker.Worker("crammed", cluster.nameserver, slots=4), Scheduler("RANDOM", cluster.nameserver, 78):
         rows = [["Launch", "a", task, 1, 0.0] for task in range(26)]
@@ -136,3 +140,23 @@ def test_a_worker_that_holds_too_much_is_told_the_rest_later(clusters, monkeypat
         with SparrowClient(cluster.nameserver) as client:
             for report in [client.submit(Job(None, 24, 0.1), "RANDOM") for _ in range(6)]:
                 assert not report.result(30).failed
+
+
+@pytest.mark.parametrize("cluster", [{"workers": 1}], indirect=True)
+def test_the_largest_jobs_fill_a_scheduler_to_its_bound_and_others_still_get_in(cluster):
+    def memory_mb():
+        with open(f"/proc/{cluster.processes['scheduler1'].pid}/status") as status:
+            return next(int(line.split()[1]) for line in status if line.startswith("VmRSS")) / 1024
+
+    before_mb, accepted, refused = memory_mb(), 0, 0
+    with cluster.proxy("sparrow.scheduler.1") as proxy:
+        for n in range(5):
+            job = {"id": f"large{n}", "durations_s": [0.0] * MAX_TASKS, "method": "RANDOM", "wait": False}
+            try:
+                accepted += proxy.schedule(json.dumps(job)) is not None
+            except BlockingIOError:
+                refused += 1
+        assert accepted > 0
+        assert refused > 0
+        assert proxy.schedule({"id": "small", "durations_s": [0.0] * 10, "wait": False})["accepted"]
+        assert memory_mb() < before_mb + 400
