@@ -95,7 +95,8 @@ class Worker(Service):
         owner = Owner(m.identifier(scheduler, "scheduler"), m.identifier(incarnation, "incarnation"))
         if not owner.scheduler.startswith(SCHEDULERS):
             raise ValueError(f"not the name of a scheduler: {owner.scheduler!r} (they begin with {SCHEDULERS})")
-        if self._book.load + len(messages) > MAX_HELD or (owner not in self._peers and len(self._peers) >= MAX_SCHEDULERS):
+        is_full = self._book.load and self._book.load + len(messages) > MAX_HELD  # with nothing to do, any batch is taken
+        if is_full or (owner not in self._peers and len(self._peers) >= MAX_SCHEDULERS):
             raise BlockingIOError(f"try later: {self.name} holds {self._book.load:,} tasks of {len(self._peers)} schedulers")
         self._know(owner, current_caller())
         return m.encode(self._perform(self._book.received(owner, messages, time.monotonic()), answering=owner))

@@ -132,9 +132,11 @@ def test_a_worker_that_holds_too_much_is_told_the_rest_later(clusters, monkeypat
     monkeypatch.setattr(peer, "LATER_S", 0.2)
     cluster = clusters(2)
     with Worker.Worker("crammed", cluster.nameserver, slots=4), Scheduler("RANDOM", cluster.nameserver, 78):
-        rows = [["Launch", "a", task, 1, 0.0] for task in range(26)]
-        with cluster.proxy("sparrow.worker.crammed") as proxy, pytest.raises(BlockingIOError, match="try later"):
+        with cluster.proxy("sparrow.worker.crammed") as proxy:
+            rows = [["Launch", "a", task, 1, 0.5] for task in range(20)]
             proxy.add_task("sparrow.scheduler.5", "i1", rows)
+            with pytest.raises(BlockingIOError, match="try later"):
+                proxy.add_task("sparrow.scheduler.5", "i1", [["Launch", "b", task, 1, 0.5] for task in range(20)])
         with cluster.proxy("sparrow.scheduler.78") as proxy:
             eventually(lambda: "crammed" in proxy.stats()["workers"])
         with SparrowClient(cluster.nameserver) as client:
