@@ -9,16 +9,12 @@ from __future__ import annotations
 
 import ctypes
 import fcntl
-import heapq
 import json
 import os
-import select
 import shutil
-import socket
 import struct
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from types import TracebackType
@@ -29,7 +25,6 @@ from _localcluster import ROOT, LocalCluster, end_with_parent
 _CLONE_NEWNET = 0x40000000
 _TUNSETIFF, _IFF_TUN, _IFF_NO_PI = 0x400454CA, 0x0001, 0x1000
 _SUBNET = "10.77.0."
-_LARGEST = 65536  # bytes of a packet
 _OURS = "/proc/thread-self/ns/net"
 
 
@@ -60,7 +55,7 @@ class Network:
         with ExitStack() as undo:
             self._open = undo
             devices = [self._add(host) for host in self._hosts]
-            command = [sys.executable, os.path.abspath(__file__)]
+            command = [sys.executable, str(ROOT / "scripts" / "_router.py")]
             command += [f"{self.address(host)}={device}" for host, device in zip(self._hosts, devices)]
             router = subprocess.Popen(
                 command,
@@ -186,50 +181,3 @@ def _back_afterwards() -> Iterator[None]:
     finally:
         _check(_libc().setns(former, _CLONE_NEWNET))
         os.close(former)
-
-
-def route(devices: dict[bytes, int]) -> None:
-    """Between the hosts: carry packets, by rules that come as lines on standard input, until that ends."""
-    rules: dict[tuple[bytes, bytes], float | None] = {}  # sender, receiver -> seconds later, or None for never
-    late: list[tuple[float, int, int, bytes]] = []  # when, in which order, to which device
-    order = 0
-    poll = select.poll()
-    for descriptor in (sys.stdin.fileno(), *devices.values()):
-        poll.register(descriptor, select.POLLIN)
-    while True:
-        wait_ms = None if not late else max(0.0, 1000 * (late[0][0] - time.monotonic()))
-        ready = [descriptor for descriptor, _ in poll.poll(wait_ms)]
-        while late and late[0][0] <= time.monotonic():
-            _, _, device, packet = heapq.heappop(late)
-            _deliver(device, packet)
-        if sys.stdin.fileno() in ready:
-            line = sys.stdin.readline()
-            if not line:
-                return
-            rule = json.loads(line)
-            if rule:
-                rules[socket.inet_aton(rule[0]), socket.inet_aton(rule[1])] = rule[2]
-            else:
-                rules.clear()
-            print("done", flush=True)
-        for device in set(ready) & set(devices.values()):
-            packet = os.read(device, _LARGEST)
-            sender, receiver = packet[12:16], packet[16:20]
-            seconds = rules.get((sender, receiver), 0.0)
-            if packet[0] >> 4 != 4 or receiver not in devices or seconds is None:
-                continue
-            if seconds:
-                order += 1
-                heapq.heappush(late, (time.monotonic() + seconds, order, devices[receiver], packet))
-            else:
-                _deliver(devices[receiver], packet)
-
-
-def _deliver(device: int, packet: bytes) -> None:
-    with suppress(BlockingIOError):  # a full device loses packets, as networks do
-        os.write(device, packet)
-
-
-if __name__ == "__main__":
-    with suppress(KeyboardInterrupt):
-        route({socket.inet_aton(pair.partition("=")[0]): int(pair.partition("=")[2]) for pair in sys.argv[1:]})
