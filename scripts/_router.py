@@ -1,7 +1,7 @@
 """The process between the hosts of ``_network``: it carries packets from one network device to another, or late, or not at all.
 
-Started with an argument ADDRESS=DESCRIPTOR for each host. A rule is a line of JSON on standard input: ``[sender, receiver, seconds]``,
-how much later, or null for never, or ``[]`` for an end of all rules. The answer is a line, when it is in force.
+An argument ADDRESS=DESCRIPTOR for each host. A rule is a line of JSON on standard input: ``[sender, receiver, seconds]``, how much
+later, or null for never, or ``[]`` for an end of all rules. The answer is a line, when it is in force.
 """
 
 from __future__ import annotations
