@@ -117,6 +117,7 @@ def disk_full(trial: Trial) -> float:
     for name in ("host1", "host2"):
         trial.cluster.start_worker(name)
     trial.until(lambda: set(trial.stats().get("workers", ())) == {"host1", "host2", "host3"}, "all workers there")
+    trial.submit("BATCH", 6, 0.1).result(20)
     for method in METHODS:
         trial.submit(method, 4, 0.3)
     trial.a_worker_that("runs")
