@@ -187,9 +187,16 @@ class Worker(Service):
         """Tell the schedulers that are there, so that the next job already finds us; others will see our name."""
         try:
             schedulers = await self.names.list(SCHEDULERS)
-            await asyncio.wait_for(asyncio.gather(*map(self._greet, schedulers.values())), GREET_S)
-        except (UnavailableError, asyncio.TimeoutError) as error:
-            log.debug("%s: not all schedulers were told: %s", self.name, error or "no answer in time")
+        except UnavailableError as error:
+            log.debug("%s: no scheduler was told: %s", self.name, error)
+            return
+        greetings = [asyncio.ensure_future(self._greet(uri)) for uri in schedulers.values()]
+        try:
+            if greetings:
+                await asyncio.wait(greetings, timeout=GREET_S)
+        finally:
+            for greeting in greetings:
+                greeting.cancel()
 
     async def _greet(self, uri: str) -> None:
         try:

@@ -131,3 +131,15 @@ def test_a_worker_that_leaves_is_not_called_lost(cluster):
     cluster.processes.pop("host1").wait(5)
     eventually(lambda: "worker host1 has left" in cluster.log("scheduler1"))
     assert "is lost" not in cluster.log("scheduler1")
+
+
+def test_a_worker_may_be_stopped_while_a_scheduler_that_hangs_has_not_greeted_it(cluster):
+    cluster.kill("scheduler1", signal.SIGSTOP)
+    cluster.start_worker("host9")
+    with Pyro4.locateNS("127.0.0.1", int(cluster.nameserver.rpartition(":")[2])) as names:
+        eventually(lambda: "sparrow.worker.host9" in names.list())
+    process = cluster.processes.pop("host9")
+    process.terminate()
+    assert process.wait(5) == 0
+    assert "ready at" not in cluster.log("host9")
+    assert "Traceback" not in cluster.log("host9")
