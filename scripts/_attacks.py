@@ -31,6 +31,9 @@ SILENT = 200  # connections that say nothing
 SLOW = 50  # connections that say a byte a second each
 
 
+PORTS = ("scheduler", "worker", "nameserver", "dashboard")
+
+
 class Target(NamedTuple):
     """Whom to attack. ``object_id`` is the remote object there; empty for the dashboard, which speaks HTTP."""
 
@@ -265,8 +268,8 @@ class Attack(NamedTuple):
     occupies: bool = False  # workers, with what is taken from it: jobs come later then, and more memory is used
 
     def fits(self, port: str) -> bool:
-        """Whether it makes sense at the port of a "scheduler", a "worker" or the "dashboard"."""
-        return {"scheduler": True, "worker": self.on_workers, "dashboard": self.on_dashboard}[port]
+        """Whether it makes sense at one of PORTS. What fits a worker fits the name server too: both are remote objects."""
+        return {"scheduler": True, "worker": self.on_workers, "nameserver": self.on_workers, "dashboard": self.on_dashboard}[port]
 
 
 ATTACKS = {

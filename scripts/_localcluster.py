@@ -37,12 +37,22 @@ def end_with_parent() -> None:
 
 
 class LocalCluster:
-    """Starts as a context manager and is gone at its end. ``logs`` is a folder with what each process said."""
+    """Starts as a context manager and is gone at its end. ``logs`` is a folder with what each process said.
+
+    The name server is pyro4-ns, or with ``own_nameserver`` the one of src/NameServer.py.
+    """
 
     def __init__(
-        self, workers: int = 10, slots: int = 1, schedulers: int = 1, log_level: str = "info", python: str = sys.executable
+        self,
+        workers: int = 10,
+        slots: int = 1,
+        schedulers: int = 1,
+        log_level: str = "info",
+        python: str = sys.executable,
+        own_nameserver: bool = False,
     ) -> None:
         self._wanted = (workers, slots, schedulers)
+        self._own_nameserver = own_nameserver
         self._log_level = log_level
         self._python = python
         self.address = "127.0.0.1"  # of the name server
@@ -81,8 +91,12 @@ class LocalCluster:
         return {**os.environ, "PYRO_NS_HOST": host, "PYRO_NS_PORT": port, "PATH": path}
 
     def start_nameserver(self, port: int = 0, storage: str = "memory") -> None:
-        self._spawn("nameserver", "-m", "Pyro4.naming", "-n", self.address, "-p", str(port), "-x", "-s", storage)
-        self.nameserver = self._await_log("nameserver", r"NS running on ([0-9.]+:\d+)")
+        if self._own_nameserver:
+            options = ("--host", self.address, "--port", str(port), "--storage", storage)
+            self._spawn("nameserver", str(ROOT / "src" / "NameServer.py"), *options)
+        else:
+            self._spawn("nameserver", "-m", "Pyro4.naming", "-n", self.address, "-p", str(port), "-x", "-s", storage)
+        self.nameserver = self._await_log("nameserver", r"(?:NS running on|name server is ready at) ([0-9.]+:\d+)")
 
     def start_scheduler(self, number: int = 1, *options: str) -> None:
         self._serve(f"scheduler{number}", "Scheduler.py", "--number", str(number), *options)

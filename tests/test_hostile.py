@@ -7,7 +7,7 @@ import threading
 import pytest
 from Pyro4 import message
 
-from _attacks import ATTACKS, Target, attack
+from _attacks import ATTACKS, PORTS, Target, attack
 from _dashboard import Dashboard
 from _mutations import header
 from conftest import LocalCluster, assert_books_are_empty, eventually
@@ -17,7 +17,6 @@ from SparrowClient import SparrowClient
 
 FOR_S = 0.4  # of each attack
 PACE = {"hoard": 40, "nested": 10}  # acts a second, of attacks that have little time here to do what they can
-PORTS = ("scheduler", "worker", "dashboard")
 GROWTH_MB = 150  # 64 MB of messages that have begun, and what reading one may take
 SLACK_S = 0.25  # that a job may take longer than the slowest did before, on a busy machine
 
@@ -30,6 +29,7 @@ class Victims:
         self.processes = {
             "scheduler": cluster.processes["scheduler1"],
             "worker": cluster.processes["host1"],
+            "nameserver": cluster.processes["nameserver"],
             "dashboard": dashboard.process,
         }
         self.quiet_s = max(self.response_s() for _ in range(20))
@@ -44,7 +44,7 @@ class Victims:
     def target(self, port, key=None):
         if port == "dashboard":
             return Target("127.0.0.1", self.dashboard.port)
-        name = {"scheduler": "sparrow.scheduler.1", "worker": "sparrow.worker.host1"}[port]
+        name = {"scheduler": "sparrow.scheduler.1", "worker": "sparrow.worker.host1", "nameserver": "Pyro.NameServer"}[port]
         with self.cluster.proxy(name) as proxy:
             return Target(proxy._pyroUri.host, proxy._pyroUri.port, name, self.cluster.nameserver, key)
 
@@ -64,7 +64,11 @@ class Victims:
 
 @pytest.fixture(scope="module")
 def victims():
-    with LocalCluster(3) as cluster, Dashboard(cluster.nameserver) as dashboard, SparrowClient(cluster.nameserver) as client:
+    with (
+        LocalCluster(3, own_nameserver=True) as cluster,
+        Dashboard(cluster.nameserver) as dashboard,
+        SparrowClient(cluster.nameserver) as client,
+    ):
         eventually(lambda: dashboard.get("/sparrow/stats")["totals"]["workers"] == 3)
         yield Victims(cluster, dashboard, client)
         assert_books_are_empty(cluster)
