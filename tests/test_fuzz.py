@@ -18,7 +18,8 @@ from sparrow.jobtable import JobTable
 from Worker import Worker
 
 ANSWERS = {message.MSG_CONNECTOK, message.MSG_CONNECTFAIL, message.MSG_RESULT, message.MSG_PING}
-KEYS = pytest.mark.parametrize(("key", "mutants"), [(None, 10_000), (b"the key", 2_500)], ids=["open", "with a key"])
+MUTANTS = 10_000
+KEYS = pytest.mark.parametrize("key", [None, b"the key"], ids=["open", "with a key"])
 
 
 class Wire(asyncio.Transport):
@@ -88,7 +89,7 @@ def check_answers(written, key):
 
 @KEYS
 @pytest.mark.parametrize("kind", [Scheduler, Worker])
-def test_mutants_to_a_daemon(caplog, kind, key, mutants):
+def test_mutants_to_a_daemon(caplog, kind, key):
     caplog.set_level(logging.WARNING)
 
     async def fuzz():
@@ -98,7 +99,7 @@ def test_mutants_to_a_daemon(caplog, kind, key, mutants):
         parts = (mutations.to_scheduler if kind is Scheduler else mutations.to_worker)(service.name)
         mutator = mutations.Mutator(parts, random.Random(7), key)
         closed = 0
-        for number in range(mutants):
+        for number in range(MUTANTS):
             connection = Connection(daemon)
             line = Wire(connection)
             if number % 5:
@@ -111,7 +112,7 @@ def test_mutants_to_a_daemon(caplog, kind, key, mutants):
             closed += line.ended
             line.close()
             await asyncio.sleep(0)
-        assert 0.2 * mutants < closed < 0.95 * mutants  # or the mutants were all alike
+        assert 0.2 * MUTANTS < closed < 0.95 * MUTANTS  # or the mutants were all alike
         assert not daemon.connections
         assert daemon._begun == 0
         await still_serves(daemon, service, key)
@@ -136,7 +137,7 @@ async def still_serves(daemon, service, key):
 
 
 @KEYS
-def test_mutants_to_a_channel(caplog, key, mutants):
+def test_mutants_to_a_channel(caplog, key):
     """The other side: a daemon that answers anything at all. Each call ends, once, with a value or an error."""
     caplog.set_level(logging.WARNING)
 
@@ -144,7 +145,7 @@ def test_mutants_to_a_channel(caplog, key, mutants):
         parts = mutations.to_client(m.encode([m.Assign("mutant", 0, 0, 1, 0.1)]))
         mutator = mutations.Mutator(parts, random.Random(8), key)
         values = 0
-        for number in range(mutants):
+        for number in range(MUTANTS):
             channel = Channel(wire.Pyro4.URI("PYRO:sparrow.worker.host1@127.0.0.1:9"), key)
             line = Wire(channel)
             greeting = asyncio.ensure_future(channel._greet("us"))
@@ -162,7 +163,7 @@ def test_mutants_to_a_channel(caplog, key, mutants):
             assert len(ended) == 2
             assert all(error is None or isinstance(error, Exception) for error, _ in ended)
             values += sum(error is None for error, _ in ended)
-        assert values > 0.02 * mutants
+        assert values > 0.02 * MUTANTS
 
     run_quietly(fuzz(), caplog)
 
