@@ -19,7 +19,8 @@ from typing import Any
 
 from reception import Reception, reply
 from rmi import command
-from rmi.daemon import Connection, Later, expose
+from rmi.connection import Connection, Later
+from rmi.daemon import expose
 from rmi.errors import UnavailableError
 from rmi.naming import SCHEDULERS, WORKERS
 from rmi.peer import Peer

@@ -6,7 +6,7 @@ import json
 from collections import OrderedDict
 from typing import Any
 
-from rmi.daemon import Connection, Later
+from rmi.connection import Connection, Later
 from sparrow.messages import JobSpec
 
 JOB_TASKS = 5  # a job, or a report, takes as much memory as so many tasks, beside its own

@@ -10,7 +10,8 @@ from Pyro4 import message
 import _mutations as mutations
 from rmi import wire
 from rmi.channel import Channel
-from rmi.daemon import Connection, Daemon
+from rmi.connection import Connection
+from rmi.daemon import Daemon
 from rmi.errors import SparrowError
 from Scheduler import Scheduler
 from sparrow import messages as m

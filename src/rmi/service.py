@@ -16,7 +16,8 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, TypeVar
 
-from rmi.daemon import Connection, Daemon
+from rmi.connection import Connection
+from rmi.daemon import Daemon
 from rmi.errors import TurnedAwayError, UnavailableError
 from rmi.naming import RETRY_S, HeldName, NameServer, NameTakenError, parse_address
 from rmi.security import Security
