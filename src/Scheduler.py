@@ -34,6 +34,10 @@ TICK_S = 0.1  # between two looks of the book at the clock, while jobs are open
 REFRESH_S = 1.0  # between two looks at who is in the name server
 SHUN_S = (1.0, 10.0)  # a worker that could not be reached is tried again after this long: at first, and at most
 
+MAX_GREETED = 1_000  # workers that wait for a welcome at a time
+MAX_ASKED = 1_000  # jobs in one question
+DETAILED_TASKS = 200_000  # that are told of in one answer
+
 log = logging.getLogger("sparrow.scheduler")
 
 
@@ -64,6 +68,9 @@ class Scheduler(Service):
         self._shunned: dict[str, tuple[str, float, float]] = {}  # worker -> its uri, not to be tried before, seconds of shunning
         self._reception = Reception()
         self._submitted: deque[m.JobSpec] = deque()  # not placed yet
+        self._greeted = 0  # workers that wait for a welcome
+        self._one_refresh: asyncio.Lock
+        self._refreshed_s = float("-inf")  # when the last look into the name server began
         self._ticking: asyncio.TimerHandle | None = None
         self._refreshing: asyncio.Task | None = None
         self._started_s = time.monotonic()
@@ -106,8 +113,10 @@ class Scheduler(Service):
         worker, incarnation = m.identifier(worker, "worker"), m.identifier(incarnation, "incarnation")
         messages = m.decode(batch, m.TO_SCHEDULER)
         if not messages:
-            later = self._daemon.defer()
-            asyncio.get_running_loop().create_task(self._welcome(worker, later))
+            if self._greeted >= MAX_GREETED:
+                raise BlockingIOError(f"try later: {self._greeted} workers have just said that they are there")
+            self._greeted += 1
+            asyncio.get_running_loop().create_task(self._welcome(worker, self._daemon.defer()))
             return None
         return self._from_worker(worker, incarnation, messages)
 
@@ -122,12 +131,15 @@ class Scheduler(Service):
         """How this scheduler is doing: its workers, the newest jobs, and counts and percentiles for each method seen so far.
 
         ``progress`` holds, of the jobs asked for, those that are open: id -> [tasks ended, tasks]; with ``details`` there is also
-        all that is known of them; ``brief`` leaves out what takes long to work out. The answer is a dict, or JSON text if
-        ``job_ids`` is: '["a1", "a2"]'.
+        all that is known of them, but for what would be more than 200,000 tasks; ``brief`` leaves out what takes long to work out.
+        The answer is a dict, or JSON text if ``job_ids`` is: '["a1", "a2"]'. ValueError for more than 1,000 ids.
         """
         ids = m.parsed(job_ids) if isinstance(job_ids, str) else job_ids
         if not isinstance(ids, (list, tuple)) or not all(isinstance(id, str) for id in ids):
             raise TypeError("job_ids must be a list of job ids, or that as JSON text")
+        ids = list(dict.fromkeys(ids))
+        if len(ids) > MAX_ASKED:
+            raise ValueError(f"at most {MAX_ASKED} job ids at a time, not {len(ids)}")
         book, now = self._book, time.monotonic()
         to_wall_s = time.time() - now
         running = sum(len(entry.runs) for entry in book.workers.values())
@@ -149,8 +161,13 @@ class Scheduler(Service):
             answer["methods"] = book.tally.methods(book.jobs.values())
             answer["jobs"] = book.tally.newest(book.jobs.values(), now, to_wall_s)
         if details:
-            found = {id: book.tally.details(id, book.jobs.get(id), now, to_wall_s) for id in ids}
-            answer["details"] = {id: known for id, known in found.items() if known is not None}
+            answer["details"] = told = {}
+            tasks = 0
+            for id in ids:
+                known = book.tally.details(id, book.jobs.get(id), now, to_wall_s) if tasks < DETAILED_TASKS else None
+                if known is not None:
+                    told[id] = known
+                    tasks += known["tasks"] if isinstance(known["tasks"], int) else len(known["tasks"])
         return reply(isinstance(job_ids, str), answer)
 
     # From events to commands to peers
@@ -261,6 +278,7 @@ class Scheduler(Service):
             self._perform(self._book.received(worker, entry.incarnation, known, time.monotonic()))
 
     async def _opened(self) -> None:
+        self._one_refresh = asyncio.Lock()
         await self._refresh()
         self._refreshing = asyncio.get_running_loop().create_task(self._keep_refreshing())
 
@@ -275,7 +293,7 @@ class Scheduler(Service):
 
     async def _refresh(self) -> float:
         """Connect to the workers of the name server that are not connected. Returns the seconds that it took."""
-        began = time.monotonic()
+        self._refreshed_s = began = time.monotonic()
         try:
             found = await self.names.list(WORKERS)
         except UnavailableError:
@@ -292,12 +310,18 @@ class Scheduler(Service):
 
     async def _welcome(self, worker: str, later: Later) -> None:
         """A worker says that it is there: answer when it has joined, or could not be reached."""
-        self._shunned.pop(worker, None)
-        await self._refresh()
-        peer = self._peers.get(worker)
-        while peer is not None and not peer.connected and self._peers.get(worker) is peer:
-            await asyncio.sleep(0.005)
-        later.answer(m.encode([]))
+        try:
+            self._shunned.pop(worker, None)
+            came_s = time.monotonic()
+            async with self._one_refresh:
+                if self._refreshed_s < came_s:  # else one that began since has seen it
+                    await self._refresh()
+            peer = self._peers.get(worker)
+            while peer is not None and not peer.connected and self._peers.get(worker) is peer:
+                await asyncio.sleep(0.005)
+        finally:
+            self._greeted -= 1
+            later.answer(m.encode([]))
 
     def _gone(self, peer: Any, connection: Connection) -> None:
         self._reception.gone(connection)

@@ -95,9 +95,11 @@ class Worker(Service):
         owner = Owner(m.identifier(scheduler, "scheduler"), m.identifier(incarnation, "incarnation"))
         if not owner.scheduler.startswith(SCHEDULERS):
             raise ValueError(f"not the name of a scheduler: {owner.scheduler!r} (they begin with {SCHEDULERS})")
-        is_full = self._book.load and self._book.load + len(messages) > MAX_HELD  # with nothing to do, any batch is taken
+        new = sum(isinstance(message, (m.Launch, m.Reserve)) for message in messages)
+        held = self._book.load + sum(peer.unsent for peer in self._peers.values())
+        is_full = new and held and held + new > MAX_HELD  # with nothing to do, any batch is taken
         if is_full or (owner not in self._peers and len(self._peers) >= MAX_SCHEDULERS):
-            raise BlockingIOError(f"try later: {self.name} holds {self._book.load:,} tasks of {len(self._peers)} schedulers")
+            raise BlockingIOError(f"try later: {self.name} holds {held:,} tasks of {len(self._peers)} schedulers")
         self._know(owner, current_caller())
         return m.encode(self._perform(self._book.received(owner, messages, time.monotonic()), answering=owner))
 
@@ -205,7 +207,7 @@ class Worker(Service):
                 await channel.call("request_task", self.get_name(), self.incarnation, m.encode([]))
             finally:
                 channel.close()
-        except (SparrowError, LookupError, TypeError, ValueError) as error:
+        except (SparrowError, LookupError, TypeError, ValueError, BlockingIOError) as error:
             log.debug("%s: greeting the scheduler at %s: %s", self.name, uri, error)
 
     async def _closing(self) -> None:

@@ -66,9 +66,10 @@ class Reception:
             del self._contents[oldest]
         calls = self._waiting.pop(job, [])
         self._calls -= len(calls)
+        text = reply(True, report) if any(as_text for _, as_text in calls) else ""  # once, however many wait
         for later, as_text in calls:
             self._waited_for[later.connection].discard(job)
-            later.answer(reply(as_text, report))
+            later.answer(text if as_text else report)
 
     def gone(self, connection: Connection) -> None:
         """Nobody waits at the other end of this connection any more."""

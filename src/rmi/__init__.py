@@ -5,4 +5,5 @@ import sys
 try:
     import Pyro4  # noqa: F401
 except ValueError as error:  # it reads its settings from the environment when it is imported
-    sys.exit(f"error: a PYRO_ variable in the environment has a wrong value: {error}")
+    print(f"error: a PYRO_ variable in the environment has a wrong value: {error}", file=sys.stderr)
+    sys.exit(2)

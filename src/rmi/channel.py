@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import ssl
 from collections.abc import Callable
 from typing import Any, Optional
@@ -53,17 +54,24 @@ class Channel(asyncio.Protocol):
         UnreachableError if nobody is there, LostError if somebody is but does not answer, RefusedError if we are turned away.
         """
         wire.configure()
-        channel = cls(Pyro4.URI(uri) if isinstance(uri, str) else uri, key)
+        try:
+            channel = cls(Pyro4.URI(uri) if isinstance(uri, str) else uri, key)
+        except (errors.PyroError, ValueError) as error:
+            raise UnreachableError(f"not an address: {uri!r:.100}") from error
         try:
             await asyncio.wait_for(channel._connect(), timeout_s)
             await asyncio.wait_for(channel._greet(who), timeout_s)
         except asyncio.TimeoutError:
-            connected = channel._transport is not None
+            connected = channel._transport is not None or client_context() is not None  # with TLS nobody can tell
             channel.close()
             raise (LostError if connected else UnreachableError)(f"{channel.address} has not answered in {timeout_s:g} s") from None
         except ssl.SSLError as error:
             raise WrongCredentialsError(_tls_trouble(channel.address, error)) from None
+        except (UnicodeError, OverflowError) as error:
+            raise UnreachableError(f"not an address: {uri!r:.100}") from error
         except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                raise LostError(f"no descriptor is left for a connection to {channel.address}") from error
             raise UnreachableError(f"no connection to {channel.address}: {error}") from error
         except BaseException:
             channel.close()

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from rmi.connection import MAX_CONNECTIONS
 from rmi.errors import ConfigurationError, SparrowError, UnavailableError
 from rmi.naming import parse_address
 from rmi.security import KEY_FILE
@@ -102,15 +103,18 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text[:MAX_LINE])
 
 
-class _OneLine(logging.Formatter):
+class _Printable(logging.Formatter):
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
         return printable(super().formatMessage(record))
+
+    def formatException(self, error: Any) -> str:  # noqa: N802
+        return "\n".join(printable(line) for line in super().formatException(error).splitlines())
 
 
 def log_to_stderr(level: str) -> None:
     """One line an event: when, how grave, who and what."""
     handler = logging.StreamHandler()
-    handler.setFormatter(_OneLine("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S"))
+    handler.setFormatter(_Printable("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S"))
     log.handlers[:] = [handler]
     log.setLevel(level.upper())
     log.propagate = False
@@ -119,7 +123,8 @@ def log_to_stderr(level: str) -> None:
 def allow_many_connections() -> None:
     """Use as many descriptors as we may have: a scheduler holds one for each worker, and systems grant 1,024 at first."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, 65536) if most != resource.RLIM_INFINITY else 65536, most))
+    wanted = 2 * MAX_CONNECTIONS  # to us, and from us to others
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, wanted) if most != resource.RLIM_INFINITY else wanted, most))
 
 
 def serve(run: Callable[[], None]) -> NoReturn:

@@ -19,6 +19,7 @@ GREETING_S = 5.0  # for the whole handshake
 MESSAGE_S = 30.0  # for the rest of a message that has begun
 MAX_CONNECTIONS = 4096  # of a daemon
 MAX_UNSENT = 64 * 2**20  # bytes of answers that a peer has not read
+NOTABLE = 2**20  # bytes of them that a daemon looks at
 
 log = logging.getLogger("sparrow.connection")
 
@@ -28,6 +29,14 @@ class Server(Protocol):
 
     connections: set[Connection]
 
+    def connected(self, connection: Connection) -> bool: ...
+
+    def greeted(self, connection: Connection) -> None: ...
+
+    def disconnected(self, connection: Connection) -> None: ...
+
+    def has_unread(self) -> None: ...
+
     def _handshake(self, connection: Connection) -> bool: ...
 
     def respond(self, connection: Connection, frame: wire.Frame) -> None: ...
@@ -35,8 +44,6 @@ class Server(Protocol):
     def turned_away(self, address: tuple, frame: wire.Frame) -> None: ...
 
     def has_begun(self, connection: Connection, size: int) -> None: ...
-
-    def _clientDisconnect(self, connection: Connection) -> None: ...  # noqa: N802
 
     def _sendExceptionResponse(  # noqa: N802
         self, connection: Any, seq: int, serializer_id: int, error: BaseException, trace: Any
@@ -69,10 +76,9 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
         self._address = transport.get_extra_info("peername") or self._address
-        if len(self.daemon.connections) >= MAX_CONNECTIONS:
+        if not self.daemon.connected(self):
             self._transport.abort()
             return
-        self.daemon.connections.add(self)
         wire.notice_a_vanished_host(transport.get_extra_info("socket"))
         self._expect_more_within(GREETING_S)
 
@@ -85,6 +91,7 @@ class Connection(asyncio.Protocol):
                     self.answer_later = False
                 elif self.daemon._handshake(self):
                     self._greeted = True
+                    self.daemon.greeted(self)
                     self._frames.largest = wire.MAX_MESSAGE
                     self._expect_more_within(None)
                 else:
@@ -108,9 +115,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         self._expect_more_within(None)
         self.daemon.has_begun(self, 0)
-        if self in self.daemon.connections:
-            self.daemon.connections.discard(self)
-            self.daemon._clientDisconnect(self)
+        self.daemon.disconnected(self)
 
     # Pyro4 calls these
 
@@ -128,15 +133,26 @@ class Connection(asyncio.Protocol):
     def send(self, data: bytes) -> None:
         if self.answer_later:
             self.answer_later = False
-        elif self._transport.get_write_buffer_size() > MAX_UNSENT:
+        elif self.unread > MAX_UNSENT:
             self.give_up("it does not read what it asked for")
         else:
             self._transport.write(data)
+            if self.unread > NOTABLE:
+                self.daemon.has_unread()
 
     def close(self) -> None:
         self._transport.close()
 
     # ours
+
+    @property
+    def unread(self) -> int:
+        """Bytes of answers that the other end has not taken yet."""
+        return 0 if self._transport.is_closing() else self._transport.get_write_buffer_size()
+
+    @property
+    def closing(self) -> bool:
+        return bool(self._transport.is_closing())
 
     def abort(self) -> None:
         self._transport.abort()
@@ -166,7 +182,7 @@ class Later:
     def answer(self, value: object) -> None:
         """Send it, if whoever called is still there. An answer that is too large for a message becomes an error there."""
         daemon = self.connection.daemon
-        if self.connection in daemon.connections:
+        if self.connection in daemon.connections and not self.connection.closing:
             try:
                 data = wire.to_bytes(message.MSG_RESULT, wire.dump(value), self._seq, self._key)
             except errors.PyroError as error:

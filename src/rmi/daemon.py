@@ -21,12 +21,13 @@ import Pyro4
 from Pyro4 import errors, message, util
 
 from rmi import wire
-from rmi.connection import GREETING_S, Connection, Later
+from rmi.connection import GREETING_S, MAX_CONNECTIONS, Connection, Later
 from rmi.errors import ConfigurationError, UnavailableError
 from rmi.security import Security, server_context
 
 BACKLOG = 1024  # connections that the kernel takes while we are busy
 WARN_APART_S = 10.0  # between two lines of the same kind: that peers are turned away, that no descriptor is left
+MAX_UNREAD = 256 * 2**20  # bytes of answers that peers have not read, on all connections of a daemon together
 MAX_BEGUN = 64 * 2**20  # bytes of messages that have begun, on all connections of a daemon together
 
 OPEN = Security(insecure=True)
@@ -85,6 +86,7 @@ class Daemon(Pyro4.core.Daemon):
         self._pyroHmacKey = security.key
         self.who: dict[str, Any] = {}
         self.connections: set[Connection] = set()
+        self._strangers: dict[Connection, None] = {}  # those that have not said who they are, the oldest first
         self._gone = gone
         self._server: asyncio.AbstractServer | None = None
         self._turned_away = 0  # peers, since the last line about them
@@ -113,6 +115,29 @@ class Daemon(Pyro4.core.Daemon):
             connection.abort()
         self.connections.clear()
         self.close()
+
+    def connected(self, connection: Connection) -> bool:
+        """A new connection; when there are too many, the one that was silent for longest makes room. False if all have spoken."""
+        if len(self.connections) >= MAX_CONNECTIONS:
+            oldest = next(iter(self._strangers), None)
+            if oldest is None:
+                return False
+            oldest.give_up("others want its place")
+            self.disconnected(oldest)
+        self.connections.add(connection)
+        self._strangers[connection] = None
+        return True
+
+    def greeted(self, connection: Connection) -> None:
+        """It has said who it is."""
+        self._strangers.pop(connection, None)
+
+    def disconnected(self, connection: Connection) -> None:
+        """It is closed, or as good as that."""
+        self._strangers.pop(connection, None)
+        if connection in self.connections:
+            self.connections.discard(connection)
+            self._clientDisconnect(connection)
 
     def turned_away(self, address: tuple, frame: wire.Frame) -> None:
         """Say who could not come in, and why; not more than now and then, however many try."""
@@ -167,6 +192,12 @@ class Daemon(Pyro4.core.Daemon):
             self._begun -= largest.begun
             largest.begun = 0
             largest.give_up("too much has begun to arrive on all connections together")
+
+    def has_unread(self) -> None:
+        """Some connection has much to read. When all have too much together, the one that has most is closed."""
+        if sum(connection.unread for connection in self.connections) > MAX_UNREAD:
+            largest = max(self.connections, key=lambda one: one.unread)
+            largest.give_up("too much waits to be read on all connections together")
 
     @staticmethod
     def defer() -> Later:

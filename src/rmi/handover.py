@@ -136,7 +136,9 @@ class Handover:
         if not isinstance(channel.peer, dict) or channel.peer.get("name") != name:
             channel.close()
             raise UnavailableError(f"somebody else answers at {channel.address}")
-        if not channel.closed:
+        if name in self._channels:  # somebody else of us was faster
+            channel.close()
+        elif not channel.closed:
             channel.on_lost = partial(self._disconnected, name)
             self._channels[name] = channel
 
@@ -150,7 +152,7 @@ class Handover:
             if self._channels:
                 try:  # schedulers may have been added, or have come back
                     await self._connect_all()
-                except UnavailableError as error:
+                except SparrowError as error:
                     log.debug("looking for more schedulers: %s", error)
             ids = json.dumps(list(self._open)[:_NAMED])
             patience_s = ANSWER_S if len(self._channels) > 1 else ALONE_ANSWER_S

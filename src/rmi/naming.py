@@ -18,6 +18,7 @@ from Pyro4 import errors
 
 from rmi.channel import Channel
 from rmi.errors import (
+    ConfigurationError,
     LostError,
     RefusedError,
     SparrowError,
@@ -39,12 +40,16 @@ _NAME = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 log = logging.getLogger("sparrow.naming")
 
 
+class AddressError(ConfigurationError, ValueError):
+    """What should be an address of a name server is none."""
+
+
 class UnknownHostError(UnavailableError):
     """A host name that does not resolve."""
 
 
 def parse_address(text: str | None) -> tuple[str, int]:
-    """HOST[:PORT]; for None what PYRO_NS_HOST and PYRO_NS_PORT say, or else localhost:9090. ValueError if malformed."""
+    """HOST[:PORT]; for None what PYRO_NS_HOST and PYRO_NS_PORT say, or else localhost:9090. AddressError if malformed."""
     host, port = os.environ.get("PYRO_NS_HOST") or "localhost", os.environ.get("PYRO_NS_PORT") or "9090"
     if text is not None:
         if text.startswith("["):  # an IPv6 address with a port
@@ -56,7 +61,8 @@ def parse_address(text: str | None) -> tuple[str, int]:
             host, colon, rest = text.partition(":")
             port = rest if colon else port
     if not host or not port.isdigit() or not 0 < int(port) < 65536:
-        raise ValueError(f"not an address of a name server: {text if text is not None else f'{host}:{port}'!r} (it is HOST[:PORT])")
+        given = text if text is not None else f"{host}:{port}"
+        raise AddressError(f"not an address of a name server: {given!r} (it is HOST[:PORT])")
     return host, int(port)
 
 
@@ -74,12 +80,12 @@ class NameServer:
 
     async def register(self, name: str, uri: str, safe: bool) -> None:
         """Bind a name. ``safe``: NamingError if somebody has it already."""
-        await self._call("register", name, uri, safe)
+        await self._call("register", name, uri, safe, may_say_no=safe)
 
     async def lookup(self, name: str) -> str | None:
         """The uri that has this name, or None."""
         try:
-            return str((await self._call("lookup", name)).asString())
+            return str((await self._call("lookup", name, may_say_no=True)).asString())
         except errors.NamingError:
             return None
 
@@ -94,7 +100,8 @@ class NameServer:
         if await self.lookup(name) == uri:
             await self._call("remove", name)
 
-    async def _call(self, method: str, *arguments: Any) -> Any:
+    async def _call(self, method: str, *arguments: Any, may_say_no: bool = False) -> Any:
+        """``may_say_no``: a NamingError is an answer, to be passed on."""
         try:
             await self.resolve()
             channel = await Channel.open(self._uri, key=self.key)
@@ -112,10 +119,12 @@ class NameServer:
             raise UnavailableError(f"the name server at {self} turns us away: {why}") from error
         except LostError as error:
             raise UnavailableError(f"the name server at {self} does not answer: {error}") from error
-        except errors.NamingError:
+        except SparrowError:
             raise
-        except (errors.PyroError, AttributeError) as error:
-            raise UnavailableError(f"what answers at {self} is not a name server: {error}") from error
+        except Exception as error:  # whatever it says: a full disk, a broken file, or that it is no name server at all
+            if may_say_no and isinstance(error, errors.NamingError) and "sqlite" not in str(error):
+                raise
+            raise UnavailableError(f"what answers at {self} cannot serve as a name server: {error!s:.300}") from error
 
     async def resolve(self) -> None:
         """UnknownHostError if its host name does not resolve."""

@@ -20,6 +20,7 @@ from sparrow.outbox import LARGEST_BATCH, Outbox
 
 LOST_AFTER_S = 2.5  # without an answer, or without a connection
 LATER_S = 1.0  # before telling again what the peer had no room for
+NO_ROOM_S = 60.0  # a peer that has had no room for so long is given up
 RECONNECT_S = 0.1  # between two tries at most, and after a connection that did not last even so long
 FIRST_RETRY_S = 0.01  # whoever is being killed may take one more connection, and refuses the next
 
@@ -61,6 +62,7 @@ class Peer:
         self._one_by_one = 0  # deliveries that carry a single message, to find the one that was refused
         self._channel: Channel | None = None
         self._flushing = False
+        self._no_room_since_s: float | None = None
         self._closed = False
         self._connected_at_s = float("-inf")
         self._loop = asyncio.get_running_loop()
@@ -168,20 +170,31 @@ class Peer:
         elif isinstance(error, LostError):
             return  # the channel says so too: see _connection_lost
         elif isinstance(error, BlockingIOError):
-            log.info("%s has no room: %s", self.name, error)
-            self._outbox.failed()
-            self._flushing = True  # what comes up meanwhile waits with it
-            self._loop.call_later(LATER_S, self._flush)
+            self._told_to_wait(error)
         elif error is not None:
             self._not_taken(batch, error)
         else:
             self._outbox.delivered()
+            self._no_room_since_s = None
             self._flushing = True  # what the answer gives rise to goes out below, at once
             try:
                 self._answered(batch, value)
             except (TypeError, ValueError, LookupError) as malformed:
                 self._give_up(f"it sent an answer that cannot be read: {malformed}")
             self._flush()
+
+    def _told_to_wait(self, error: BlockingIOError) -> None:
+        """The peer has no room: tell it again in a while, but not for ever."""
+        now = self._loop.time()
+        if self._no_room_since_s is None:
+            log.info("%s has no room: %s", self.name, error)
+            self._no_room_since_s = now
+        if now - self._no_room_since_s > NO_ROOM_S:
+            self._give_up(f"it has had no room for {NO_ROOM_S:.0f} s")
+        else:
+            self._outbox.failed()
+            self._flushing = True  # what comes up meanwhile waits with it
+            self._loop.call_later(LATER_S, self._flush)
 
     def _not_taken(self, batch: list[Message], error: BaseException) -> None:
         """The peer refused the batch and changed nothing: find out which message it was, and do without that one."""

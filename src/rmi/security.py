@@ -49,11 +49,13 @@ class Security(NamedTuple):
 def read_key(path: str) -> bytes:
     """The key in a file that only its owner may read, without white space around it. ConfigurationError says what is wrong."""
     try:
-        with open(path, "rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
-            if not stat.S_ISREG(mode):
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:  # a pipe must not hold us
+            found = os.fstat(file.fileno())
+            if not stat.S_ISREG(found.st_mode):
                 raise ConfigurationError(f"the key file is not a file: {path}")
-            if mode & 0o077:
+            if found.st_uid not in (0, os.geteuid()):
+                raise ConfigurationError(f"the key file belongs to somebody else: {path}")
+            if found.st_mode & 0o077:
                 raise ConfigurationError(f"others may read or change the key file: chmod 600 {path}")
             key = file.read(_LONGEST_KEY_FILE + 1).strip()
     except FileNotFoundError:

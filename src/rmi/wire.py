@@ -18,7 +18,8 @@ import Pyro4
 from Pyro4 import errors, message, util
 
 MAX_MESSAGE = 16 * 2**20  # bytes: a job of 100,000 tasks is 2 MB, its report 6 MB
-MAX_GREETING = 4096  # bytes that a peer may send before it is known
+MAX_GREETING = 4096  # bytes in the first message of a peer
+MAX_ANNOTATIONS = 1024  # bytes beside the message itself: a signature has 26
 MAX_STRUCTURE = 250_000  # texts and numbers in a message, and other characters: each may take a kilobyte once it is read
 _HEADER = struct.Struct("!4sHHHHiHHHH")
 _SIGNATURE = struct.Struct("!4sH20s")  # the annotation with a message's HMAC-SHA1
@@ -112,6 +113,8 @@ class Frames:
                 raise MalformedError("not the protocol of Pyro4")
             if flags & _UNWANTED:
                 raise MalformedError("compressed or opaque messages are not accepted")
+            if annotations > MAX_ANNOTATIONS:
+                raise MalformedError(f"annotations of {annotations} bytes, where {MAX_ANNOTATIONS} are allowed")
             if not 0 <= size <= self.largest:
                 raise MalformedError(f"a message of {size} bytes, where {self.largest} are allowed")
             whole = _HEADER.size + annotations + size
@@ -133,7 +136,9 @@ class Serpent(util.SerpentSerializer):
     _CALL = re.compile(rb"# serpent utf-8 python3\.2\n\('([\w.]+)','(\w+)',\((?:'([^'\\]*)','([^'\\]*)','([^'\\]*)')?\),\{\}\)")
     _TEXT = re.compile(rb"# serpent utf-8 python3\.2\n'([^'\\]*)'")
     _PLAIN = re.compile(r"[^'\\\x00-\x1f\x7f-\uffff\U00010000-\U0010ffff]*")
-    _VALUE = re.compile(rb"'[^'\\]*(?:\\.[^'\\]*)*'|\"[^\"\\]*(?:\\.[^\"\\]*)*\"|[0-9.]+(?:e[+-]?[0-9]+)?", re.DOTALL)
+    _VALUE = re.compile(  # a text that nobody closed ends with the message, so that it is looked at once
+        rb"'[^'\\]*(?:\\.[^'\\]*)*(?:'|\\?\Z)|\"[^\"\\]*(?:\\.[^\"\\]*)*(?:\"|\\?\Z)|[0-9.]+(?:e[+-]?[0-9]+)?", re.DOTALL
+    )
 
     def dumpsCall(self, obj: str, method: str, vargs: tuple, kwargs: dict) -> bytes:  # noqa: N802
         if not vargs and not kwargs:
