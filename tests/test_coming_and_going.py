@@ -31,7 +31,7 @@ def test_a_job_waits_for_the_first_worker_and_the_client_says_so(cluster):
 @pytest.mark.parametrize("signalled", [signal.SIGINT, signal.SIGTERM])
 def test_a_worker_that_stops_hands_back_what_it_holds(cluster, signalled):
     with SparrowClient(cluster.nameserver) as one:
-        future = one.submit(Job.from_durations([1.0] * 9), "BATCH")
+        future = one.submit(Job.from_durations([0.7] * 9), "BATCH")
         eventually(lambda: cluster.load("host1") == 3)
         process = cluster.processes.pop("host1")
         began = time.monotonic()

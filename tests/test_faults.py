@@ -10,7 +10,7 @@ import pytest
 import _faults_around  # noqa: F401  (adds its own)
 from _trial import FAULTS
 
-AT_ONCE = 4
+AT_ONCE = 6
 LONGEST_FIRST = ("worker_stopped_20s", "worker_stopped_6s")
 
 

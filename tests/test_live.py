@@ -160,7 +160,7 @@ def test_the_methods_rank_as_in_the_paper(clusters):
             return statistics.median(times)
 
         def response(method):
-            return statistics.mean(report.response_s for _ in range(15) for report in one.run(method, 10, 10, 0.03))
+            return statistics.mean(report.response_s for _ in range(15) for report in one.run(method, 10, 10, 0.02))
 
         late, batch, choose_two = makespan("BATCH+LATE_BINDING"), makespan("BATCH"), makespan("CHOOSE_TWO")
         noise = 1.08

@@ -133,14 +133,14 @@ def test_a_worker_that_holds_too_much_is_told_the_rest_later(clusters, monkeypat
     cluster = clusters(2)
     with Worker.Worker("crammed", cluster.nameserver, slots=4), Scheduler("RANDOM", cluster.nameserver, 78):
         with cluster.proxy("sparrow.worker.crammed") as proxy:
-            rows = [["Launch", "a", task, 1, 0.5] for task in range(20)]
+            rows = [["Launch", "a", task, 1, 0.2] for task in range(20)]
             proxy.add_task("sparrow.scheduler.5", "i1", rows)
             with pytest.raises(BlockingIOError, match="try later"):
                 proxy.add_task("sparrow.scheduler.5", "i1", [["Launch", "b", task, 1, 0.5] for task in range(20)])
         with cluster.proxy("sparrow.scheduler.78") as proxy:
             eventually(lambda: "crammed" in proxy.stats()["workers"])
         with SparrowClient(cluster.nameserver) as client:
-            for report in [client.submit(Job(None, 24, 0.1), "RANDOM") for _ in range(6)]:
+            for report in [client.submit(Job(None, 24, 0.05), "RANDOM") for _ in range(4)]:
                 assert not report.result(30).failed
 
 

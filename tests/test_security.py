@@ -77,11 +77,14 @@ def test_a_key_file_that_cannot_be_used_is_refused_with_the_reason(tmp_path, con
         path.chmod(mode)
     with pytest.raises(ConfigurationError, match=said):
         read_key(str(path))
-    for program, *arguments in (("Scheduler.py",), ("Worker.py",), ("SparrowClient.py", "BATCH", 1, 1, 0), ("NameServer.py",)):
-        done = run(program, *arguments, "--key-file", path)
-        assert (done.returncode, done.stdout) == (2, "")
-        assert re.search(said, done.stderr)
-        assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("program", ["Scheduler.py", "Worker.py", "SparrowClient.py BATCH 1 1 0", "NameServer.py", "../server.py"])
+def test_a_command_says_in_one_line_what_is_wrong_with_its_key_file(tmp_path, program):
+    name, *arguments = program.split()
+    done = run(name, *arguments, "--key-file", tmp_path / "none")
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
+    assert f"make one with: scripts/new-key {tmp_path / 'none'}" in done.stderr
 
 
 def test_the_environment_names_the_key_file_and_the_command_line_wins(tmp_path, monkeypatch):
