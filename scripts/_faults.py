@@ -204,6 +204,22 @@ def scheduler_killed(trial: Trial) -> float:
     return trial.until(lambda: trial.stats(2)["open_jobs"] >= _open(trial), "all open jobs with the other scheduler")
 
 
+@fault(4.5, schedulers=2)
+def scheduler_stopped(trial: Trial) -> float:
+    """SIGSTOP of one of two schedulers: the other has its jobs."""
+    for method in ("BATCH", LATE) * 2:
+        trial.submit(method, 3, 1.0)
+    trial.until(
+        lambda: trial.stats(1)["open_jobs"] and trial.stats(1)["open_jobs"] + trial.stats(2)["open_jobs"] == 4, "jobs with both"
+    )
+    trial.foreign_tasks = 3 * trial.stats(1)["open_jobs"]  # when it wakes it runs its copies to their end, for nobody
+    trial.break_now()
+    trial.cluster.kill("scheduler1", signal.SIGSTOP)
+    handed_over_s = trial.until(lambda: trial.stats(2)["open_jobs"] >= _open(trial), "all open jobs with the other scheduler")
+    trial.cluster.kill("scheduler1", signal.SIGCONT)
+    return handed_over_s
+
+
 @fault(8.0)
 def nameserver_killed(trial: Trial) -> float:
     """kill -9 of the name server (memory), started again at once: all names are there."""
