@@ -15,7 +15,7 @@ from rmi import wire
 from sparrow.metrics import percentile
 from SparrowClient import SparrowClient
 
-FOR_S = 0.3  # of each attack
+FOR_S = 0.25  # of each attack
 PACE = {"hoard": 40, "nested": 10}  # acts a second, of attacks that have little time here to do what they can
 GROWTH_MB = 150  # 64 MB of messages that have begun, and what reading one may take
 SLACK_S = 0.25  # that a job may take longer than the slowest did before, on a busy machine

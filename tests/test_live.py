@@ -146,14 +146,14 @@ def test_ctrl_c_ends_the_client_at_once(clusters):
 def test_the_methods_rank_as_in_the_paper(clusters):
     """10 jobs of 10 tasks on 10 workers; ``scripts/benchmark --makespan`` does it with tasks of 1 s.
 
-    RANDOM and CHOOSE_TWO vary so much from run to run that their makespans need not differ in five: their mean response over
+    RANDOM and CHOOSE_TWO vary so much from run to run that their makespans need not differ in three: their mean response over
     fifteen does, by four standard deviations.
     """
     with SparrowClient(clusters(10).nameserver) as one:
 
         def makespan(method):
             times = []
-            for _ in range(5):
+            for _ in range(3):
                 began = time.monotonic()
                 one.run(method, 10, 10, 0.06)
                 times.append(time.monotonic() - began)

@@ -295,12 +295,12 @@ def test_a_cluster_with_certificates_takes_nobody_without(tmp_path):
     program = f"{ROOT}/src/SparrowClient.py BATCH+LATE_BINDING 2 4 0.01 --json"
     attempts = f"""
         {sys.executable} {program} || exit 1
-        env {" ".join(f"{name}={value}" for name, value in theirs.items())} {sys.executable} {program} --timeout 3
+        env {" ".join(f"{name}={value}" for name, value in theirs.items())} {sys.executable} {program} --timeout 1.5
         echo theirs $?
         env -i PYRO_NS_PORT=$PYRO_NS_PORT {" ".join(f"{name}={value}" for name, value in without.items())} \
-            {sys.executable} {program} --timeout 3
+            {sys.executable} {program} --timeout 1.5
         echo without $?
-        env -u PYRO_SSL {sys.executable} {program} --timeout 3
+        env -u PYRO_SSL {sys.executable} {program} --timeout 1.5
         echo plain $?
     """
     done = script("cluster", "--workers", 2, "--", "sh", "-c", attempts, env={**os.environ, **ours})
