@@ -61,7 +61,10 @@ class LocalCluster:
         self.logs = Path()
         self.nameserver = ""
         key_file = os.environ.get("SPARROW_KEY_FILE")
-        self.key = Path(key_file).read_bytes().strip() if key_file else None
+        try:
+            self.key = Path(key_file).read_bytes().strip() if key_file else None
+        except OSError as error:
+            raise StartError(f"the key file cannot be read: {key_file}: {error.strerror}") from None
         self.variables = {"PYRO_HMAC_KEY": self.key.decode()} if self.key else {}  # in the environment of what starts from now on
         self.processes: dict[str, subprocess.Popen] = {}
 

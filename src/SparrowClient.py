@@ -33,6 +33,7 @@ PATIENCE_S = 15.0  # for finding the name server and a scheduler, which may be s
 MAX_JOBS = 100_000
 MAX_TASKS_AT_ONCE = 1_000_000  # of all jobs of one command
 REDRAW_S = 0.1
+CLOSE_S = 1.0  # for what a client still does to end
 
 
 class SparrowClient:
@@ -115,10 +116,14 @@ class SparrowClient:
 
     async def _end(self) -> None:
         self._handover.close()
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
+        until = self._loop.time() + CLOSE_S
+        while (others := asyncio.all_tasks() - {asyncio.current_task()}) and self._loop.time() < until:
+            for task in others:  # more than once: asyncio.wait_for may swallow a cancellation that comes as it ends
+                task.cancel()
+            ended, _ = await asyncio.wait(others, timeout=0.1)
+            for task in ended:
+                if not task.cancelled():
+                    task.exception()  # whoever waits for its future has it too
 
     def __enter__(self) -> SparrowClient:
         return self
@@ -291,7 +296,7 @@ def main(arguments: list[str] | None = None) -> int:
         return command.INTERRUPTED
     except SparrowError as error:
         say(f"error: {error}")
-        return command.UNAVAILABLE
+        return command.USAGE if isinstance(error, ConfigurationError) else command.UNAVAILABLE
     except Exception as error:  # what a scheduler says that is not as it should be: one line, no traceback
         say(f"error: {type(error).__name__}: {error}")
         return command.UNAVAILABLE

@@ -21,6 +21,7 @@ from rmi.naming import HeldName, NameServer
 from rmi.peer import Peer
 from rmi.security import read_key
 from sparrow import messages as m
+from SparrowClient import SparrowClient
 
 
 class Sick:
@@ -238,3 +239,19 @@ def test_a_port_that_is_none_in_the_environment_is_one_line(program, port):
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1, done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_client_closes_though_something_in_it_swallows_a_cancellation(clusters):
+    async def stubborn():
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            await asyncio.sleep(60)
+
+    one = SparrowClient(clusters(1).nameserver)
+    future = asyncio.run_coroutine_threadsafe(stubborn(), one._loop)
+    one.run("RANDOM", 1, 1, 0.0)
+    began = time.monotonic()
+    one.close()
+    assert time.monotonic() - began < 2
+    assert future.cancelled()

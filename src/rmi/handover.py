@@ -47,7 +47,7 @@ class Handover:
         self._ended: dict[str, int] = {}  # open job -> tasks that had ended when the scheduler was last asked
         self._asking: asyncio.Task | None = None
         self.unmet: str | None = f"no answer yet from a name server at {names}"  # why no scheduler has been found so far
-        self._noticed = ""
+        self._noticed: set[str] = set()  # lines, since a scheduler was found
         self._at_once = asyncio.Semaphore(AT_ONCE)
         self._loop = asyncio.get_running_loop()
 
@@ -111,6 +111,7 @@ class Handover:
                 why = str(error)
             if self._channels:
                 self.unmet = None
+                self._noticed.clear()
                 return
             if self.unmet is not None:
                 self.unmet = why
@@ -170,6 +171,6 @@ class Handover:
                 self._say("waiting: no worker yet; start one on each machine with: python Worker.py")
 
     def _say(self, line: str) -> None:
-        if line != self._noticed:
-            self._noticed = line
+        if line not in self._noticed:
+            self._noticed.add(line)
             self._notice(line)

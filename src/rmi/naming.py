@@ -110,7 +110,10 @@ class NameServer:
             finally:
                 channel.close()
         except UnreachableError as error:
-            raise UnavailableError(f"no name server at {self}; start one with: pyro4-ns -n {self.host} -p {self.port}") from error
+            how = f"pyro4-ns -n {self.host} -p {self.port}"
+            if self.key is not None:
+                how = f"python NameServer.py --host {self.host} --port {self.port}"  # it takes the key file
+            raise UnavailableError(f"no name server at {self}; start one with: {how}") from error
         except WrongCredentialsError as error:
             raise TurnedAwayError(f"the name server at {error}") from error
         except RefusedError as error:

@@ -34,8 +34,10 @@ class Security(NamedTuple):
     @classmethod
     def of(cls, key_file: str | None = None, insecure: bool = False) -> Security:
         """From a key file, or the one that SPARROW_KEY_FILE names, or without a key. ConfigurationError if it cannot be used."""
-        path = key_file or os.environ.get(KEY_FILE)
-        return cls(read_key(path) if path else None, insecure)
+        path = os.environ.get(KEY_FILE) if key_file is None else key_file
+        if path == "":
+            raise ConfigurationError(f"the name of the key file is empty: unset {KEY_FILE} to do without a key")
+        return cls(None if path is None else read_key(path), insecure)
 
     def must_allow(self, address: str) -> None:
         """ConfigurationError if nobody may listen on this IP address with so little protection."""
@@ -94,7 +96,7 @@ def client_context() -> ssl.SSLContext | None:
 def _context(setting: str, certificate: str, key: str, password: str, side: str) -> ssl.SSLContext | None:
     if not Pyro4.config.SSL:
         return None
-    if side == "server" and not certificate:
+    if not certificate and (side == "server" or Pyro4.config.SSL_REQUIRECLIENTCERT):
         raise ConfigurationError(f"PYRO_SSL is set, but {setting} is not: it names the certificate of this host")
     try:
         return socketutil.getSSLcontext(
