@@ -23,7 +23,7 @@ from sparrow.network import Faults, Network
 from sparrow.simulation import Simulation, omniscient
 from sparrow.workqueue import WorkQueue
 
-RUNS = 2_500
+RUNS = 2_000
 CHUNK = 25
 SEEDS_FOR_A_PLANTED_BUG = 100
 REPLAY = "SPARROW_SEED={} .venv/bin/python -m pytest tests/test_simulation.py -k test_replay"
