@@ -7,7 +7,7 @@ import contextlib
 import json
 import logging
 import random
-from collections.abc import Generator, Iterable
+from collections.abc import Generator
 from typing import Any
 
 from rmi.channel import Channel
@@ -30,14 +30,11 @@ class Liar(Service):
     """Registered as a worker of 1,000 slots whose load is always 0. What it is given it reports as done at once, after years."""
 
     def __init__(self, nameserver: str, scheduler: str, key: bytes | None, rng: random.Random) -> None:
-        super().__init__(nameserver, None, 0, Security(key))
+        super().__init__([WORKERS + NAME], nameserver, None, 0, Security(key))
         self._scheduler = scheduler
         self._rng = rng
         self._channel: Channel | None = None
         self._telling: set[asyncio.Task] = set()
-
-    def _candidates(self) -> Iterable[str]:
-        return [WORKERS + NAME]
 
     def _who(self) -> dict[str, Any]:
         return {**super()._who(), "slots": 1000}

@@ -61,8 +61,8 @@ class Scheduler(Service):
         key_file: str | None = None,
         insecure: bool = False,
     ) -> None:
-        super().__init__(nameserver_hostname, host, port, Security.of(key_file, insecure))
-        self._number = m.number(scheduler_number, "scheduler_number", least=1)
+        names = [f"{SCHEDULERS}{m.number(scheduler_number, 'scheduler_number', least=1)}"]
+        super().__init__(names, nameserver_hostname, host, port, Security.of(key_file, insecure))
         self._book = JobTable(random.Random(seed), scheduling_method)
         self._peers: dict[str, Peer] = {}  # workers that are being connected, or are
         self._shunned: dict[str, tuple[str, float, float]] = {}  # worker -> its uri, not to be tried before, seconds of shunning
@@ -334,9 +334,6 @@ class Scheduler(Service):
             peer.close()
         if self._book.jobs:
             log.warning("%s: stops with %d jobs open; their clients hand them over elsewhere", self.name, len(self._book.jobs))
-
-    def _candidates(self) -> Iterable[str]:
-        return [f"{SCHEDULERS}{self._number}"]
 
 
 def _door(message: m.Message) -> str:

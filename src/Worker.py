@@ -61,8 +61,8 @@ class Worker(Service):
         key_file: str | None = None,
         insecure: bool = False,
     ) -> None:
-        super().__init__(nameserver_hostname, host, port, Security.of(key_file, insecure))
-        self._wanted = None if name is None else worker_name(name)
+        names = names_of_this_host() if name is None else [worker_name(name)]
+        super().__init__((WORKERS + name for name in names), nameserver_hostname, host, port, Security.of(key_file, insecure))
         self._book = WorkQueue(m.number(slots, "slots", least=1, most=MAX_SLOTS))
         self._peers: dict[Owner, Peer] = {}
         self._sleeping: dict[tuple, asyncio.TimerHandle] = {}
@@ -177,14 +177,6 @@ class Worker(Service):
     def _who(self) -> dict[str, Any]:
         return {**super()._who(), "slots": self._book.slots}
 
-    def _candidates(self) -> Iterator[str]:
-        if self._wanted is not None:
-            yield WORKERS + self._wanted
-            return
-        host = re.sub(r"[^A-Za-z0-9_.-]", "-", socket.gethostname())[: m.MAX_NAME // 2] or "worker"
-        yield WORKERS + host
-        yield from (f"{WORKERS}{host}.{number}" for number in range(2, 1000))
-
     async def _opened(self) -> None:
         """Tell the schedulers that are there, so that the next job already finds us; others will see our name."""
         try:
@@ -226,6 +218,13 @@ class Worker(Service):
             await asyncio.sleep(0.005)
         for peer in self._peers.values():
             peer.close()
+
+
+def names_of_this_host() -> Iterator[str]:
+    """Names for the workers on it, the first for the first."""
+    host = re.sub(r"[^A-Za-z0-9_.-]", "-", socket.gethostname())[: m.MAX_NAME // 2] or "worker"
+    yield host
+    yield from (f"{host}.{number}" for number in range(2, 1000))
 
 
 def worker_name(text: str) -> str:

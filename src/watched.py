@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from rmi.channel import Channel
+from rmi.channel import Channel, let_go
 from rmi.errors import SparrowError
 
 SILENT_S = 0.9  # a call that is not answered for so long means that the peer is gone: asked every 2 s, it is seen within 3
@@ -92,11 +92,8 @@ class Watched:
             raise LookupError(str(error)) from error
 
     def close(self) -> None:
-        if self._connecting is not None:
-            self._connecting.cancel()
-        if self._channel is not None:
-            self._channel.drop()
-            self._channel = None
+        let_go(self._connecting, self._channel)
+        self._channel = None
 
     async def _connect(self) -> None:
         try:

@@ -223,6 +223,14 @@ class Channel(asyncio.Protocol):
             self._greeting.exception()  # whoever waited may have gone: then nobody needs to hear of it
 
 
+def let_go(connecting: asyncio.Task | None, channel: Channel | None) -> None:
+    """Give up a connection that is being made, and one that stands, without a word to anybody."""
+    if connecting is not None:
+        connecting.cancel()
+    if channel is not None:
+        channel.drop()
+
+
 def _tls_trouble(address: str, error: ssl.SSLError) -> str:
     why = getattr(error, "verify_message", "") or error.reason or str(error)
     return (

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
-from rmi.channel import Channel
+from rmi.channel import Channel, let_go
 from rmi.errors import LostError, SilentError, SparrowError, UnavailableError, UnreachableError
 from sparrow.messages import Message
 from sparrow.outbox import LARGEST_BATCH, Outbox
@@ -85,11 +85,8 @@ class Peer:
     def close(self) -> None:
         """Stop: no call of ours is made and none of the callbacks happens any more."""
         self._closed = True
-        if self._connecting is not None:
-            self._connecting.cancel()
-        if self._channel is not None:
-            self._channel.drop()
-            self._channel = None
+        let_go(self._connecting, self._channel)
+        self._channel = None
 
     async def _connect(self) -> None:
         try:

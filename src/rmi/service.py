@@ -28,9 +28,10 @@ S = TypeVar("S", bound="Service")
 
 
 class Service:
-    """One remote object under one name. Subclasses say which, and what happens when it opens and closes."""
+    """One remote object under the first of ``candidates`` to be had. Subclasses say what happens when it opens and closes."""
 
-    def __init__(self, nameserver: str | None, host: str | None, port: int, security: Security) -> None:
+    def __init__(self, candidates: Iterable[str], nameserver: str | None, host: str | None, port: int, security: Security) -> None:
+        self._candidates = list(candidates)
         self._security = security
         self.key = security.key
         self.names = NameServer(*parse_address(nameserver), self.key)
@@ -45,10 +46,6 @@ class Service:
         self._thread: threading.Thread | None = None
 
     # For subclasses
-
-    def _candidates(self) -> Iterable[str]:
-        """The names to be had, the best first."""
-        raise NotImplementedError
 
     def _who(self) -> dict[str, Any]:
         """What every peer is told of us in the handshake."""
@@ -146,7 +143,7 @@ class Service:
         try:
             await self._daemon.serve()
             await self.names.wait()
-            for name in self._candidates():
+            for name in self._candidates:
                 self.name, self.uri = name, self._daemon.register(self, name, force=True).asString()
                 self._held = HeldName(self.names, name, self.uri)
                 self._daemon.who = self._who()

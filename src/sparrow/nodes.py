@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import random
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from heapq import heappop, heappush
 from typing import Any, Callable
@@ -45,7 +46,7 @@ class World:
         self.upset: dict[frozenset[str], float] = {}  # when the nodes of these two names last gave each other up, or met
         self.workers: list[SimulatedWorker] = []
         self.schedulers: list[SimulatedScheduler] = []
-        self.nodes: dict[str, Node] = {}
+        self.nodes: dict[str, Member] = {}
         self.reports: list[dict[str, Any]] = []
         self._events: list[tuple[float, int, Node, int, Callable, tuple]] = []
 
@@ -76,7 +77,7 @@ class Channel:
 
     __slots__ = ("node", "outbox", "call", "silent_since_s")
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Member) -> None:
         self.node = node
         self.outbox: Outbox[m.Message] = Outbox(lambda message: DOORS.get(type(message)))
         self.call = 0
@@ -107,7 +108,11 @@ class Node:
         self.channels, self._touched = {}, {}
         self.paused_until_s = 0.0
 
-    def put(self, node: Node, peer: Owner, message: m.Message) -> None:
+
+class Member(Node, ABC):
+    """A node that keeps a book, and talks to others of its kind as a book says."""
+
+    def put(self, node: Member, peer: Owner, message: m.Message) -> None:
         channel = self.channels.get(peer)
         if channel is None:
             channel = self.channels[peer] = Channel(node)
@@ -130,7 +135,7 @@ class Node:
             if not self.world.reliable:
                 self.world.later(CALL_TIMEOUT_S, self, self.timed_out, peer, call)
 
-    def called(self, caller: Node, address: Owner, callee: Owner, call: int, batch: list[m.Message]) -> None:
+    def called(self, caller: Member, address: Owner, callee: Owner, call: int, batch: list[m.Message]) -> None:
         """A call arrives: the answer is a list of messages, or None when it is refused."""
         if not self.silent:
             answer = self.perform(self.hear(address, batch), address) if self.up and callee == self.address else None
@@ -170,16 +175,16 @@ class Node:
         )
         return other.up and hindered_s <= self.world.now
 
+    @abstractmethod
     def hear(self, peer: Owner, batch: list[m.Message]) -> Sequence[Any]:
         """What follows from these messages, as commands."""
-        raise NotImplementedError
 
+    @abstractmethod
     def perform(self, commands: Iterable[Any], caller: Owner | None = None) -> list[m.Message]:
         """Do these commands; returns what goes into the reply to the caller."""
-        raise NotImplementedError
 
 
-class SimulatedWorker(Node):
+class SimulatedWorker(Member):
     def __init__(self, world: World, name: str, slots: int, queue_class: type[WorkQueue]) -> None:
         self.slots, self.queue_class = slots, queue_class
         super().__init__(world, name)
@@ -225,7 +230,7 @@ class SimulatedWorker(Node):
         self.perform(self.book.leave(list(self.channels), self.world.now, LEAVING_S))
 
 
-class SimulatedScheduler(Node):
+class SimulatedScheduler(Member):
     def __init__(self, world: World, name: str, table_class: type[JobTable]) -> None:
         self.table_class = table_class
         super().__init__(world, name)
