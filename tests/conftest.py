@@ -11,6 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 
 import src  # noqa: E402, F401  (puts src/ on the path)
+from _dashboard import Dashboard  # noqa: E402
 from _localcluster import LocalCluster  # noqa: E402
 
 
@@ -57,3 +58,11 @@ def cluster(request):
     """A cluster of one's own, to break: ``@pytest.mark.parametrize("cluster", [dict(workers=3)], indirect=True)`` sets it up."""
     with LocalCluster(**getattr(request, "param", {"workers": 3})) as own:
         yield own
+
+
+@pytest.fixture(scope="module")
+def dashboard(clusters):
+    with Dashboard(clusters(8).nameserver) as one:
+        eventually(lambda: one.get("/sparrow/stats")["totals"]["workers"] == 8)
+        yield one
+        assert "Traceback" not in one.log()
