@@ -8,7 +8,7 @@ import pytest
 from _dashboard import watch
 from conftest import eventually
 from sparrow.metrics import percentile
-from web import ask, assert_prompt, raw, status_of
+from webclient import ask, assert_prompt, raw, status_of
 
 # Who asks for what is not there, or in the wrong way
 

@@ -14,7 +14,7 @@ import pytest
 
 from _dashboard import Dashboard, watch
 from conftest import ROOT, client, eventually
-from web import ask
+from webclient import ask
 
 # What is there
 
