@@ -15,13 +15,11 @@ from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import unquote
 
-import src  # noqa: F401  (puts src/ on the path)
-
-import prometheus  # isort: skip
-from monitor import Monitor  # isort: skip
-from rmi import command  # isort: skip
-from rmi.security import Security  # isort: skip
-from webserver import Answer, Request, WebServer, plain  # isort: skip
+from src.dashboard import prometheus  # isort: skip
+from src.dashboard.monitor import Monitor  # isort: skip
+from src.cli import command  # isort: skip
+from src.rmi.security import Security  # isort: skip
+from src.dashboard.webserver import Answer, Request, WebServer, plain  # isort: skip
 
 WEB = Path(__file__).resolve().parent / "web"
 JSON = "application/json; charset=utf-8"

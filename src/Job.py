@@ -6,7 +6,10 @@ import random
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sparrow import messages as m
+if not __package__:
+    import _root  # noqa: F401
+
+from src.sparrow import messages as m
 
 
 class Job:

@@ -15,51 +15,24 @@ import os
 import signal
 from typing import Any
 
-from rmi import command  # isort: skip  (it says what is wrong with the environment, before Pyro4 trips over it)
+if not __package__:
+    import _root  # noqa: F401
 
-import Pyro4
-from Pyro4 import naming
-from Pyro4.naming_storage import SqlStorage
-
-from rmi.daemon import Daemon
-from rmi.naming import parse_address
-from rmi.security import Security
-
-MAX_NAMES = 20_000
+from src.cli import command
+from src.cluster.registry import parse_address
+from src.rmi.daemon import Daemon
+from src.rmi.nameserver import serve_names, storage_of
+from src.rmi.security import Security
 
 log = logging.getLogger("sparrow.nameserver")
 
 
-class BoundedNameServer(naming.NameServer):
-    """The remote object ``Pyro.NameServer``. Names, uris and their number are bounded, whoever registers them."""
-
-    @Pyro4.expose
-    def register(self, name: Any, uri: Any, safe: Any = False, metadata: Any = None) -> None:
-        """As in Pyro4. ValueError for what is too long or one too many; NamingError for a name that is taken, if ``safe``."""
-        if max(len(str(name)), len(str(uri)), len(str(metadata))) > 1024:
-            raise ValueError("a name, its uri and its metadata have at most 1024 characters each")
-        if self.count() >= MAX_NAMES and name not in self.storage:
-            raise ValueError(f"there are {MAX_NAMES} names already: remove some first")
-        super().register(name, uri, safe, metadata)
-
-    @Pyro4.expose
-    def list(self, prefix: Any = None, regex: Any = None, **others: Any) -> Any:
-        """As in Pyro4, but for regular expressions: one of a caller's may take for ever. ValueError for those."""
-        if regex is not None:
-            raise ValueError("names are listed by prefix here, not by regular expression")
-        return super().list(prefix, None, **others)
-
-
 def _storage(text: str) -> Any:
-    """For argparse: memory, or sql:FILE, which keeps the names over a restart."""
-    if text == "memory":
-        return naming.MemoryStorage()
-    if text.startswith("sql:") and len(text) > len("sql:"):
-        try:
-            return SqlStorage(text[len("sql:") :])
-        except Exception as error:  # whatever sqlite has against that file
-            raise argparse.ArgumentTypeError(f"cannot keep names in {text[len('sql:') :]}: {error}") from None
-    raise argparse.ArgumentTypeError(f"memory or sql:FILE, not {text!r:.60}")
+    """For argparse."""
+    try:
+        return storage_of(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 async def serve(host: str, port: int, storage: Any, security: Security) -> None:
@@ -68,8 +41,7 @@ async def serve(host: str, port: int, storage: Any, security: Security) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     daemon = Daemon(host, port, security)
-    names = BoundedNameServer(storage)
-    names.register(Pyro4.constants.NAMESERVER_NAME, daemon.register(names, Pyro4.constants.NAMESERVER_NAME))
+    names = serve_names(daemon, storage)
     await daemon.serve()
     log.info("the name server is ready at %s, with %d names", daemon.locationStr, names.count())
     await stopping.wait()

@@ -17,18 +17,21 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
-from reception import Reception, reply
-from rmi import command
-from rmi.connection import Connection, Later
-from rmi.daemon import expose
-from rmi.errors import UnavailableError
-from rmi.naming import SCHEDULERS, WORKERS
-from rmi.peer import Peer
-from rmi.security import Security
-from rmi.service import Service
-from sparrow import messages as m
-from sparrow.jobtable import Command, Finish, JobTable
-from sparrow.placement import METHODS, method_named
+if not __package__:
+    import _root  # noqa: F401
+
+from src.cli import command
+from src.cluster.admission import Reception, reply
+from src.cluster.peer import Peer
+from src.cluster.registry import SCHEDULERS, WORKERS
+from src.cluster.service import Service
+from src.rmi.connection import Connection, Later
+from src.rmi.daemon import expose
+from src.rmi.errors import UnavailableError
+from src.rmi.security import Security
+from src.sparrow import messages as m
+from src.sparrow.jobtable import Command, Finish, JobTable
+from src.sparrow.placement import METHODS, method_named
 
 TICK_S = 0.1  # between two looks of the book at the clock, while jobs are open
 REFRESH_S = 1.0  # between two looks at who is in the name server

@@ -18,16 +18,18 @@ from concurrent.futures import FIRST_EXCEPTION, CancelledError, Future, wait
 from types import TracebackType
 from typing import Any
 
-import terminal
-from Job import Job, JobReport
-from rmi import command
-from rmi.errors import ConfigurationError, SparrowError, UnavailableError
-from rmi.handover import Handover
-from rmi.naming import NameServer, parse_address
-from rmi.security import Security
-from sparrow import messages as m
-from sparrow.metrics import percentile
-from sparrow.placement import METHODS, method_named
+if not __package__:
+    import _root  # noqa: F401
+
+from src.cli import command, terminal
+from src.cluster.handover import Handover
+from src.cluster.registry import NameServer, parse_address
+from src.Job import Job, JobReport
+from src.rmi.errors import ConfigurationError, SparrowError, UnavailableError
+from src.rmi.security import Security
+from src.sparrow import messages as m
+from src.sparrow.metrics import percentile
+from src.sparrow.placement import METHODS, method_named
 
 PATIENCE_S = 15.0  # for finding the name server and a scheduler, which may be starting just now
 MAX_JOBS = 100_000

@@ -19,17 +19,20 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any
 
-from rmi import command
-from rmi.channel import Channel
-from rmi.daemon import current_caller, expose
-from rmi.errors import SparrowError, UnavailableError
-from rmi.naming import SCHEDULERS, WORKERS
-from rmi.peer import Peer
-from rmi.security import Security
-from rmi.service import Service
-from sparrow import messages as m
-from sparrow.queues import Owner
-from sparrow.workqueue import Command, Start, Stop, WorkQueue
+if not __package__:
+    import _root  # noqa: F401
+
+from src.cli import command
+from src.cluster.peer import Peer
+from src.cluster.registry import SCHEDULERS, WORKERS
+from src.cluster.service import Service
+from src.rmi.channel import Channel
+from src.rmi.daemon import current_caller, expose
+from src.rmi.errors import SparrowError, UnavailableError
+from src.rmi.security import Security
+from src.sparrow import messages as m
+from src.sparrow.queues import Owner
+from src.sparrow.workqueue import Command, Start, Stop, WorkQueue
 
 MAX_SLOTS = 1024
 FINISH_S = 0.5  # a worker that is told to stop still ends the tasks that need no longer

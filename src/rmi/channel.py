@@ -16,10 +16,11 @@ from typing import Any, Optional
 import Pyro4
 from Pyro4 import errors, message
 
-from rmi import wire
-from rmi.errors import LostError, RefusedError, SilentError, UnreachableError, WrongCredentialsError
-from rmi.security import client_context
+from src.rmi import wire
+from src.rmi.errors import LostError, RefusedError, SilentError, UnreachableError, WrongCredentialsError
+from src.rmi.security import client_context
 
+NAME_SERVER = Pyro4.constants.NAMESERVER_NAME  # the remote object of a name server
 CONNECT_S = 2.5  # for connecting and the handshake together
 ANSWER_S = 2.5  # for the answer to a call, unless it says otherwise
 _CHECK_S = 0.25  # how often the deadlines of calls in flight are looked at

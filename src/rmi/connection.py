@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from Pyro4 import errors, message
 
-from rmi import wire
+from src.rmi import wire
 
 GREETING_S = 5.0  # for the whole handshake
 MESSAGE_S = 30.0  # for the rest of a message that has begun

@@ -20,10 +20,10 @@ from typing import Any
 import Pyro4
 from Pyro4 import errors, message, util
 
-from rmi import wire
-from rmi.connection import GREETING_S, MAX_CONNECTIONS, Connection, Later
-from rmi.errors import ConfigurationError, UnavailableError
-from rmi.security import Security, server_context
+from src.rmi import wire
+from src.rmi.connection import GREETING_S, MAX_CONNECTIONS, Connection, Later
+from src.rmi.errors import ConfigurationError, UnavailableError
+from src.rmi.security import Security, server_context
 
 BACKLOG = 1024  # connections that the kernel takes while we are busy
 WARN_APART_S = 10.0  # between two lines of the same kind: that peers are turned away, that no descriptor is left

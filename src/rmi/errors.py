@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from Pyro4.errors import NamingError as NamingError  # what a name server says of a name that it has not, or has already
+
 
 class SparrowError(Exception):
     """The base of all errors of this package."""

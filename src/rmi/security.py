@@ -18,7 +18,7 @@ from typing import NamedTuple
 import Pyro4
 from Pyro4 import socketutil
 
-from rmi.errors import ConfigurationError
+from src.rmi.errors import ConfigurationError
 
 KEY_FILE = "SPARROW_KEY_FILE"  # in the environment: for who gives none on the command line
 SHORTEST_KEY = 16  # characters; scripts/new-key writes 64

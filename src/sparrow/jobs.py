@@ -6,8 +6,8 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
-from sparrow.messages import MAX_CONFIRMED, SETTLED_S, JobSpec
-from sparrow.placement import method_named
+from src.sparrow.messages import MAX_CONFIRMED, SETTLED_S, JobSpec
+from src.sparrow.placement import method_named
 
 UNPLACED = "unplaced"  # not given to any worker: being sampled for, or waiting for a reservation or a worker
 PLACED = "placed"  # one worker has it, under the current attempt

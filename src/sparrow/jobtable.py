@@ -14,10 +14,10 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Any, Callable, NamedTuple, Union
 
-from sparrow import messages as m
-from sparrow.jobs import DONE, FAILED, PLACED, UNPLACED, Job, Round, Sampler, WorkerEntry, by_job, due
-from sparrow.placement import PROBE_RATIO, method_named
-from sparrow.tally import Tally
+from src.sparrow import messages as m
+from src.sparrow.jobs import DONE, FAILED, PLACED, UNPLACED, Job, Round, Sampler, WorkerEntry, by_job, due
+from src.sparrow.placement import PROBE_RATIO, method_named
+from src.sparrow.tally import Tally
 
 MAX_RETRIES = 3  # times that a task is placed again after its worker was lost; then it fails
 PROBE_TIMEOUT_S = 1.0  # a round of probes is decided on the answers that are there by then

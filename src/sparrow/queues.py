@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Hashable, Iterator
 from typing import NamedTuple
 
-from sparrow.messages import Reservation, Run
+from src.sparrow.messages import Reservation, Run
 
 
 class Owner(NamedTuple):

@@ -9,8 +9,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from typing import Any
 
-from sparrow.jobs import DONE, PLACED, Job
-from sparrow.metrics import Histogram
+from src.sparrow.jobs import DONE, PLACED, Job
+from src.sparrow.metrics import Histogram
 
 LISTED_JOBS = 100  # named in ``newest``
 KEPT_JOBS = 500  # ended jobs that can be told of in detail, unless they have more than

@@ -14,8 +14,8 @@ from collections.abc import Hashable, Iterable, Iterator
 from itertools import islice
 from typing import Callable, NamedTuple, Union
 
-from sparrow import messages as m
-from sparrow.queues import Fifo, Owner, QueuedReservation, QueuedTask
+from src.sparrow import messages as m
+from src.sparrow.queues import Fifo, Owner, QueuedReservation, QueuedTask
 
 REMEMBERED = 20_000  # runs and reservations that have ended here and are recognized when they are named again
 

@@ -1,0 +1,327 @@
+"""Attacks on one port, each at a bounded rate, for scripts and tests. As a program: one attack, in a process of its own.
+
+An attack is a generator: each step is one hostile act, and when it is closed it lets go of what it holds. An act that waits for the
+victim to answer or to hang up raises TimeoutError when it does neither.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import random
+import socket
+import struct
+import sys
+import time
+import zlib
+from collections.abc import Generator, Iterator
+from itertools import zip_longest
+from pathlib import Path
+from typing import Callable, NamedTuple
+
+from Pyro4 import message
+
+from scripts.testbed import mutations
+from src.rmi import wire
+from src.sparrow.messages import MAX_TASKS
+
+PATIENCE_S = 10.0  # for the victim to answer or to hang up: a greeting has 5 s, a request to the dashboard 4 s
+SILENT = 200  # connections that say nothing
+SLOW = 50  # connections that say a byte a second each
+
+
+PORTS = ("scheduler", "worker", "nameserver", "dashboard")
+
+
+class Target(NamedTuple):
+    """Whom to attack. ``object_id`` is the remote object there; empty for the dashboard, which speaks HTTP."""
+
+    host: str
+    port: int
+    object_id: str = ""
+    nameserver: str = ""
+    key: bytes | None = None
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection((self.host, self.port), timeout=PATIENCE_S)
+
+    def parts(self, ours: bool = False) -> list[mutations.Part]:
+        """Valid messages to it, the first of which is a greeting; ``ours`` only as our own programs send them."""
+        speak = mutations.to_scheduler if ".scheduler." in self.object_id else mutations.to_worker
+        return speak(self.object_id, ours)
+
+    def opening(self) -> bytes:
+        """How a conversation begins that is as it should be."""
+        if not self.object_id:
+            return b"GET /sparrow/status HTTP/1.1\r\nHost: x\r\n\r\n"
+        return mutations.sealed(mutations.greeting(), 0, self.key)
+
+
+Steps = Generator[None, None, None]
+
+
+def send(target: Target, *pieces: bytes) -> bytes:
+    """Say all this on a connection of its own, then no more. What is answered until the victim hangs up."""
+    answer = b""
+    with target.connect() as peer, contextlib.suppress(ConnectionError):
+        for piece in pieces:
+            peer.sendall(piece)
+        with contextlib.suppress(OSError):
+            peer.shutdown(socket.SHUT_WR)
+        while part := peer.recv(65536):
+            answer += part
+    return answer
+
+
+def reset(peer: socket.socket) -> None:
+    """Close with a reset instead of a farewell."""
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    peer.close()
+
+
+@contextlib.contextmanager
+def _held(target: Target, number: int) -> Iterator[list[socket.socket]]:
+    """So many connections to hold, none of them made yet."""
+    peers: list[socket.socket] = []
+    try:
+        yield peers
+    finally:
+        for peer in peers:
+            peer.close()
+
+
+def _was_closed(peer: socket.socket) -> bool:
+    peer.setblocking(False)
+    try:
+        return not peer.recv(4096)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
+def silent(target: Target, rng: random.Random) -> Steps:
+    """200 connections that say nothing; the ones that are given up are made again."""
+    with _held(target, SILENT) as peers:
+        while True:
+            if len(peers) < SILENT:
+                peers.append(target.connect())
+            else:
+                peer = peers.pop(0)
+                if _was_closed(peer):
+                    peer.close()
+                else:
+                    peers.append(peer)
+            yield
+
+
+def slow(target: Target, rng: random.Random) -> Steps:
+    """50 connections that say a byte a second each."""
+    said: dict[socket.socket, int] = {}
+    opening = target.opening()[:-1]
+    with _held(target, SLOW) as peers:
+        while True:
+            peer = target.connect() if len(peers) < SLOW else peers.pop(0)
+            place = said.setdefault(peer, 0)
+            try:
+                peer.send(opening[place % len(opening) :][:1])
+                said[peer] += 1
+                peers.append(peer)
+            except OSError:  # it was given up: the next one takes its place
+                del said[peer]
+                peer.close()
+            yield
+
+
+def resets(target: Target, rng: random.Random) -> Steps:
+    """Connections that end with a reset in the middle of a greeting."""
+    opening = target.opening()
+    while True:
+        peer = target.connect()
+        with contextlib.suppress(ConnectionError):
+            peer.sendall(opening[: rng.randrange(len(opening))])
+        reset(peer)
+        yield
+
+
+def noise(target: Target, rng: random.Random) -> Steps:
+    """Random bytes, some of them after a good beginning."""
+    while True:
+        start = rng.choice((b"", b"PYRO", target.opening(), b"GET /"))
+        send(target, start + rng.randbytes(rng.choice((1, 24, 200, 20_000))))
+        yield
+
+
+def http(target: Target, rng: random.Random) -> Steps:
+    """Requests as a browser or a scanner makes them; at the dashboard, those that it refuses."""
+    requests = (
+        b"GET /../../etc/passwd HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        b"POST /sparrow HTTP/1.1\r\nHost: x\r\n\r\n",
+    )
+    requests += (b"GET / HTTP/1.0\r\nX: " + b"a" * 60_000 + b"\r\n\r\n", b"GET /sparrow HTTP/1.1\r\n" + b"a: b\r\n" * 500 + b"\r\n")
+    while True:
+        send(target, rng.choice(requests))
+        yield
+
+
+def claims(target: Target, rng: random.Random) -> Steps:
+    """A header that claims 2 GB, or less than nothing, as the greeting or after it; and a part of what it claims."""
+    while True:
+        claimed = mutations.header(
+            rng.choice((message.MSG_CONNECT, message.MSG_INVOKE)), rng.choice((2**31 - 1, -5, wire.MAX_MESSAGE + 1))
+        )
+        if not target.object_id:
+            claimed = b"GET /sparrow HTTP/1.1\r\nHost: x\r\nContent-Length: 2147483647\r\n\r\n"
+        send(target, rng.choice((b"", target.opening())), claimed, b"\0" * 100_000)
+        yield
+
+
+def bomb(target: Target, rng: random.Random) -> Steps:
+    """100 MB of nothing in 100 KB, as the greeting or after it."""
+    squeezed = zlib.compress(b"# serpent utf-8 python3.2\n" + b" " * 100_000_000)
+    while True:
+        kind = rng.choice((message.MSG_CONNECT, message.MSG_INVOKE))
+        bombed = message.Message(kind, squeezed, wire.SERPENT_ID, message.FLAGS_COMPRESSED, 0, hmac_key=target.key).to_bytes()
+        send(target, rng.choice((b"", target.opening())), bytes(bombed))
+        yield
+
+
+def nested(target: Target, rng: random.Random) -> Steps:
+    """Serpent that is deep, or wide enough to take gigabytes once it is read; and JSON of the same kind."""
+    head, call = b"# serpent utf-8 python3.2\n", b"('" + target.object_id.encode() + b"','stats',(%b,),{})"
+    deep = [b"(" * 9000, b"[" * 150 + b"]" * 150, b"-" * 90_000 + b"1", b"{1:" * 150, b"1+" * 90_000 + b"1", b"a" + b".b" * 90_000]
+    wide = [b"[" + one * (4_000_000 // len(one)) + b"]" for one in (b"[],", b"1,", b"1<", b"-1-", b"f'{1}' ")]
+    texts = [b"'[" + b"[]," * 1_300_000 + b"[]]'", b"'" + b"[" * 90_000 + b"'"]
+    while True:
+        for payload in [one for some in zip_longest(wide, texts, deep) for one in some if one is not None]:
+            if len(payload) < wire.MAX_GREETING and rng.random() < 0.5:
+                send(target, mutations.sealed((message.MSG_CONNECT, head + payload), 0, target.key))
+            else:
+                send(target, target.opening(), mutations.sealed((message.MSG_INVOKE, head + call % payload), 1, target.key))
+            yield
+
+
+def hoard(target: Target, rng: random.Random) -> Steps:
+    """Connections that each send nearly all of a message as large as is allowed, and then wait."""
+    with _held(target, SILENT) as peers:
+        while True:
+            if len(peers) == SILENT:
+                peers.pop(0).close()
+            peer = target.connect()
+            peers.append(peer)
+            begun = mutations.header(message.MSG_INVOKE, wire.MAX_MESSAGE) if target.object_id else b"GET /" + b"a" * 16_000
+            with contextlib.suppress(OSError):
+                peer.sendall(target.opening() + begun + bytes(wire.MAX_MESSAGE - 1 if target.object_id else 1))
+            yield
+
+
+def mutated(target: Target, rng: random.Random) -> Steps:
+    """Valid messages with something wrong in them, mostly after a greeting as it should be."""
+    mutator = mutations.Mutator(target.parts(), rng, target.key)
+    while True:
+        pieces = [target.opening()] if rng.random() < 0.8 else []
+        pieces += [mutator.mutant() for _ in range(rng.choice((1, 1, 1, 4)))]
+        if not target.object_id:
+            pieces = [mutator._mutated(target.opening())]
+        send(target, *pieces)
+        yield
+
+
+def replayed(target: Target, rng: random.Random) -> Steps:
+    """A conversation of our programs that was recorded, again and again, whole or from its middle."""
+    if target.object_id:
+        recorded = [mutations.sealed(part, seq, target.key) for seq, part in enumerate(target.parts(ours=True))]
+    else:
+        recorded = [target.opening()] * 5
+    while True:
+        start = rng.choice((0, 0, 0, 1, 3))
+        send(target, *recorded[start:], *recorded[: rng.randrange(len(recorded))])
+        yield
+
+
+def greedy(target: Target, rng: random.Random) -> Steps:
+    """The largest job there is, again and again, each under an id of its own. Whether it is taken or not, it is answered."""
+    while True:
+        job = json.dumps(
+            {"id": f"greedy{rng.getrandbits(64):x}", "durations_s": [0.0] * MAX_TASKS, "method": "RANDOM", "wait": False}
+        )
+        call = wire.dump_call(target.object_id, "schedule", (job,))
+        answer = send(target, target.opening(), mutations.sealed((message.MSG_INVOKE, call), 1, target.key))
+        if b"accepted" not in answer and b"try later" not in answer:
+            raise TimeoutError("neither accepted nor told to try later")
+        yield
+
+
+def lying(target: Target, rng: random.Random) -> Steps:
+    """A worker that lies in every way that the protocol lets it."""
+    from scripts.testbed.liar import lies
+
+    return lies(target.nameserver, target.object_id, target.key, rng)
+
+
+class Attack(NamedTuple):
+    act: Callable[[Target, random.Random], Steps]
+    per_s: float  # acts a second
+    on_dashboard: bool = True
+    on_workers: bool = True
+    occupies: bool = False  # workers, with what is taken from it: jobs come later then, and more memory is used
+
+    def fits(self, port: str) -> bool:
+        """Whether it makes sense at one of PORTS. What fits a worker fits the name server too: both are remote objects."""
+        return {"scheduler": True, "worker": self.on_workers, "nameserver": self.on_workers, "dashboard": self.on_dashboard}[port]
+
+
+ATTACKS = {
+    "silent": Attack(silent, 200),
+    "slow": Attack(slow, SLOW),
+    "resets": Attack(resets, 500),
+    "noise": Attack(noise, 100),
+    "http": Attack(http, 100),
+    "claims": Attack(claims, 50),
+    "bomb": Attack(bomb, 20, on_dashboard=False),
+    "nested": Attack(nested, 2, on_dashboard=False),
+    "hoard": Attack(hoard, 5),
+    "mutated": Attack(mutated, 300),
+    "replayed": Attack(replayed, 50),
+    "greedy": Attack(greedy, 20, on_dashboard=False, on_workers=False, occupies=True),
+    "lying": Attack(lying, 50, on_dashboard=False, on_workers=False),
+}
+
+
+def attack(name: str, target: Target, for_s: float, most: int | None = None, per_s: float | None = None, seed: int = 1) -> int:
+    """Attack for so long, or until ``most`` acts are done, at the attack's own rate or another. Returns the number of acts."""
+    act, usual, *_ = ATTACKS[name]
+    rate = per_s or usual
+    began = time.monotonic()
+    acts = 0
+    with contextlib.closing(act(target, random.Random(seed))) as steps:
+        while acts != most and (passed_s := time.monotonic() - began) < for_s:
+            ahead_s = acts / rate - passed_s
+            if ahead_s > 0:
+                time.sleep(min(ahead_s, for_s - passed_s))
+            else:
+                next(steps)
+                acts += 1
+    return acts
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name", choices=ATTACKS)
+    parser.add_argument("address", help="HOST:PORT")
+    parser.add_argument("seconds", type=float)
+    parser.add_argument("--object", default="", metavar="ID", help="the remote object there (default: none, it speaks HTTP)")
+    parser.add_argument("--nameserver", default="", metavar="HOST:PORT", help="for the lying worker")
+    parser.add_argument("--key-file", type=Path, help="attack with the key that is in this file")
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    host, _, port = options.address.rpartition(":")
+    key = options.key_file.read_bytes().strip() if options.key_file else None
+    target = Target(host, int(port), options.object, options.nameserver, key)
+    print(attack(options.name, target, options.seconds, seed=options.seed))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,109 @@
+"""A dashboard server as a process of its own, and many viewers of it, for scripts and tests."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from types import TracebackType
+from typing import Any
+
+from scripts.testbed.local_cluster import ROOT, StartError, end_with_parent
+
+START_S = 20.0
+POLL_S = 1.0  # between two polls of one viewer
+
+
+class Dashboard:
+    """``server.py`` on a free port of this machine; ``restart`` takes the same one again. Gone at the end of the context."""
+
+    def __init__(self, nameserver: str, port: int = 0) -> None:
+        self._nameserver = nameserver
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 (open for as long as the process)
+        self.port = port
+        self.process: subprocess.Popen
+        self.start()
+
+    def start(self) -> None:
+        command = [sys.executable, "-u", str(ROOT / "server.py"), "--host", "127.0.0.1", "--port", str(self.port)]
+        self.process = subprocess.Popen(
+            [*command, "--nameserver", self._nameserver],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
+            start_new_session=True,
+            preexec_fn=end_with_parent,
+        )
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline().strip()
+        if not line.startswith("http://"):
+            self.process.wait(START_S)
+            raise StartError(f"the dashboard did not start: {self.log()}")
+        self.url = line
+        self.origin = line.rpartition("/")[0]
+        self.port = int(self.origin.rpartition(":")[2])
+
+    def log(self) -> str:
+        self._log.seek(0)
+        return self._log.read().decode(errors="replace")
+
+    def get(self, path: str) -> Any:
+        """What is at this path, as JSON."""
+        with urllib.request.urlopen(self.origin + path, timeout=10) as answer:
+            return json.load(answer)
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Its exit status."""
+        self.process.send_signal(number)
+        status = self.process.wait(5.0)
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+        return status
+
+    def __enter__(self) -> Dashboard:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
+            if self.process.poll() is None:
+                self.stop()
+        self._log.close()
+
+
+async def _viewer(port: int, begins_s: float, until: float, latencies: list[float]) -> None:
+    await asyncio.sleep(begins_s)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    etag = b"none"
+    try:
+        while time.monotonic() < until:
+            began = time.perf_counter()
+            writer.write(
+                b"GET /sparrow/stats HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: gzip\r\nIf-None-Match: " + etag + b"\r\n\r\n"
+            )
+            head = await reader.readuntil(b"\r\n\r\n")
+            fields = dict(line.split(b": ", 1) for line in head.split(b"\r\n")[1:-2])
+            await reader.readexactly(int(fields.get(b"Content-Length", b"0")))
+            latencies.append(time.perf_counter() - began)
+            etag = fields[b"ETag"]
+            await asyncio.sleep(POLL_S - (time.perf_counter() - began))
+    finally:
+        writer.close()
+
+
+def watch(port: int, viewers: int, for_s: float) -> list[float]:
+    """Poll as so many open pages do. Returns the seconds that each poll took."""
+
+    async def all_of_them() -> list[float]:
+        latencies: list[float] = []
+        until = time.monotonic() + for_s
+        await asyncio.gather(*(_viewer(port, POLL_S * i / viewers, until, latencies) for i in range(viewers)))
+        return latencies
+
+    return asyncio.run(all_of_them())

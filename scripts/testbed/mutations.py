@@ -1,0 +1,195 @@
+"""Valid messages of our protocol, and what becomes of them in hostile hands: the material of the attacks and of the fuzz tests."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Sequence
+from typing import Callable
+
+import Pyro4
+from Pyro4 import message
+
+from src.rmi import wire
+from src.sparrow import messages as m
+
+Part = tuple  # (kind: int, payload: bytes): one message before it is sealed
+
+NOTHING_S = 1e-99  # a task's duration that no flipped byte makes longer than a blink, or else than is accepted
+FLAGS = (
+    message.FLAGS_EXCEPTION,
+    message.FLAGS_COMPRESSED,
+    message.FLAGS_ONEWAY,
+    message.FLAGS_BATCH,
+    message.FLAGS_META_ON_CONNECT,
+)
+FLAGS += (message.FLAGS_ITEMSTREAMRESULT, message.FLAGS_KEEPSERIALIZED)
+NASTY = [
+    *(b"nan", b"1e999", b"-1", b"9" * 5000, b"None", b"True", b"''", b"'", b'"', b"\\", b"\0", b"\xff\xfe", b"(", b"]" * 40),
+    *(b"[" * 300, b"-" * 3000 + b"1", b"1+" * 3000 + b"1", b"a" + b".b" * 3000, b"x" * 200_000),
+    b"{'__class__':'Pyro4.core.Proxy','state':('PYRO:a@127.0.0.1:9',[],[],[],0,None,None,0)}",
+    b"{'__class__':'Pyro4.core.Proxy','state':()}",
+    b"{'__class__':'Pyro4.core.Daemon','state':(1,)}",
+    b"{'__class__':'Pyro4.core.URI','state':5}",
+    b"{'__class__':'Pyro4.errors.__doc__'}",
+    b"{'__class__':'builtins.SystemExit','__exception__':True,'args':()}",
+    b"{'__class__':'builtins.ValueError','__exception__':True,'args':(),'attributes':{'__traceback__':1}}",
+    b"{'__class__':['a']}",
+]
+
+
+def greeting(who: object = "a client") -> Part:
+    return message.MSG_CONNECT, wire.dump({"handshake": who, "object": "Pyro.Daemon"})
+
+
+def call(object_id: str, method: str, *arguments: object) -> Part:
+    return message.MSG_INVOKE, wire.dump_call(object_id, method, arguments)
+
+
+def to_scheduler(object_id: str, ours: bool = False) -> list[Part]:
+    """Calls that a scheduler takes, none of which gives it work worth the name; ``ours`` only as our own programs make them."""
+    job = {"id": "mutant", "durations_s": [NOTHING_S, NOTHING_S], "method": "BATCH", "wait": False}
+    rows = [m.Done("mutant", 0, 1, 0.0, 0.1), m.Ask("mutant", 0), m.Held([], [], [("mutant", 0, 1)], []), m.Leave([])]
+    said = [
+        greeting({"name": "sparrow.worker.mutant", "incarnation": "a", "uri": "PYRO:a@127.0.0.1:9", "slots": 1}),
+        call(object_id, "stats", '["mutant"]', True, False),
+        call(object_id, "schedule", json.dumps(job)),
+        call(object_id, "task_completed", "mutant", "a", m.encode(rows)),
+        call(object_id, "request_task", "mutant", "a", m.encode(rows[:2])),
+    ]
+    if ours:
+        return said
+    others = call(object_id, "task_completed", "mutant", "a", [list(row) for row in json.loads(m.encode(rows))])
+    return [*said, call(object_id, "stats"), call(object_id, "schedule", job), others, *_to_any_daemon(object_id)]
+
+
+def to_worker(object_id: str, ours: bool = False) -> list[Part]:
+    """Calls that a worker takes, in the name of a scheduler that nobody finds; ``ours`` only as our own programs make them."""
+    scheduler = "sparrow.scheduler.9999"
+    runs = [m.Launch("mutant", 0, 1, NOTHING_S), m.Heartbeat([("mutant", 0, 1)], [("mutant", 5)])]
+    reservations = [m.Reserve("mutant", 5), m.Cancel("mutant", 5), m.Drop("mutant", 0, 1)]
+    said = [
+        greeting({"name": scheduler, "incarnation": "a", "uri": "PYRO:a@127.0.0.1:9"}),
+        call(object_id, "find_load"),
+        call(object_id, "add_task", scheduler, "a", m.encode(runs)),
+        call(object_id, "set_late_binding", scheduler, "a", m.encode(reservations)),
+    ]
+    if ours:
+        return said
+    others = call(object_id, "add_task", scheduler, "a", [list(row) for row in json.loads(m.encode(runs))])
+    return [*said, call(object_id, "get_name"), others, *_to_any_daemon(object_id)]
+
+
+def _to_any_daemon(object_id: str) -> list[Part]:
+    return [
+        call("Pyro.Daemon", "ping"),
+        call("Pyro.Daemon", "get_metadata", object_id),
+        call("Pyro.Daemon", "get_next_stream_item", "a"),
+        (message.MSG_PING, b"ping"),
+    ]
+
+
+def to_client(answer: str) -> list[Part]:
+    """What a daemon answers: to a greeting, and to calls."""
+    return [
+        (message.MSG_CONNECTOK, wire.dump({"name": "sparrow.worker.host1", "incarnation": "a", "uri": "", "slots": 1})),
+        (message.MSG_CONNECTFAIL, wire.dump("go away")),
+        (message.MSG_RESULT, wire.dump(answer)),
+        (message.MSG_RESULT, wire.dump(5)),
+        (message.MSG_RESULT, wire.dump(ValueError("no"))),
+        (message.MSG_RESULT, wire.dump({"a": [1, None, (2.5, "b")]})),
+        (message.MSG_PING, b"pong"),
+    ]
+
+
+def sealed(part: Part, seq: int = 0, key: bytes | None = None) -> bytes:
+    """A message with the right checksum, and the right digest if there is a key."""
+    return wire.to_bytes(part[0], part[1], seq, key)
+
+
+class Mutator:
+    """Makes hostile bytes of valid messages. ``key`` is the victim's: then many mutants carry the right digest, others none."""
+
+    def __init__(self, parts: Sequence[Part], rng: random.Random, key: bytes | None = None) -> None:
+        self._parts = parts
+        self._rng = rng
+        self._key = key
+
+    def mutant(self) -> bytes:
+        return self._rng.choice((self._inside, self._inside, self._of_the_header, self._outside, self._without_a_key))()
+
+    def _part(self) -> Part:
+        return self._rng.choice(self._parts)
+
+    def _seq(self) -> int:
+        return self._rng.choice((0, 1, 2, 0xFFFF, self._rng.randrange(0x10000)))
+
+    def _inside(self) -> bytes:
+        """The payload is mutated; checksum and digest are right."""
+        kind, payload = self._part()
+        return sealed((kind, self._mutated(payload)), self._seq(), self._key)
+
+    def _of_the_header(self) -> bytes:
+        """The header's fields are anything at all, with the right checksum."""
+        rng = self._rng
+        kind, payload = self._part()
+        kind = rng.choice((kind, rng.randrange(8), rng.randrange(0x10000)))
+        flags = rng.choice((0, rng.choice(FLAGS), rng.choice(FLAGS) | rng.choice(FLAGS), rng.randrange(0x10000)))
+        serializer = rng.choice((wire.SERPENT_ID, rng.randrange(8), rng.randrange(0x10000)))
+        annotations = rng.choice((None, {"CORR": b"x" * rng.choice((16, 3))}, {"ABCD": rng.randbytes(rng.randrange(5000))}))
+        return bytes(message.Message(kind, payload, serializer, flags, self._seq(), annotations, self._key).to_bytes())
+
+    def _outside(self) -> bytes:
+        """The whole message is mutated, so that checksum and digest are mostly wrong."""
+        return self._mutated(sealed(self._part(), self._seq(), self._key))
+
+    def _without_a_key(self) -> bytes:
+        """A valid message in the name of somebody who has not the key, or another one."""
+        return sealed(self._part(), self._seq(), self._rng.choice((None, b"another key")))
+
+    def _mutated(self, data: bytes) -> bytes:
+        for _ in range(self._rng.choice((1, 1, 1, 2, 5))):
+            data = self._rng.choice(self._WAYS)(self, data)
+        return data
+
+    def _flipped(self, data: bytes) -> bytes:
+        changed = bytearray(data or b"\0")
+        for _ in range(self._rng.choice((1, 1, 3, 20))):
+            changed[self._rng.randrange(len(changed))] = self._rng.randrange(256)
+        return bytes(changed)
+
+    def _truncated(self, data: bytes) -> bytes:
+        return data[: self._rng.randrange(len(data) + 1)]
+
+    def _doubled(self, data: bytes) -> bytes:
+        start, end = self._cut(data)
+        return data[:end] + data[start:end] * self._rng.choice((1, 1, 2, 30)) + data[end:]
+
+    def _spliced(self, data: bytes) -> bytes:
+        other = self._part()[1]
+        return data[: self._cut(data)[0]] + other[self._cut(other)[0] :]
+
+    def _shortened(self, data: bytes) -> bytes:
+        start, end = self._cut(data)
+        return data[:start] + data[end:]
+
+    def _poisoned(self, data: bytes) -> bytes:
+        """A piece, best a whole value, is replaced by something nasty."""
+        places = [place for place, byte in enumerate(data) if byte in b",:()[]{}'\""]
+        start = self._rng.choice(places) + 1 if places else 0
+        end = self._rng.choice([place for place in places if place >= start] or [start])
+        return data[:start] + self._rng.choice(NASTY) + data[end:]
+
+    def _cut(self, data: bytes) -> tuple[int, int]:
+        start = self._rng.randrange(len(data) + 1)
+        return start, min(len(data), start + self._rng.choice((1, 4, 20, len(data))))
+
+    _WAYS: tuple[Callable, ...] = (_flipped, _flipped, _truncated, _doubled, _spliced, _shortened, _poisoned, _poisoned)
+
+
+def header(kind: int, size: int = 0, flags: int = 0, tag: bytes = b"PYRO", checksum: int | None = None) -> bytes:
+    """A header alone, which claims what it likes; its checksum is right unless it is given."""
+    version = Pyro4.constants.PROTOCOL_VERSION
+    total = kind + version + size + wire.SERPENT_ID + flags + message.Message.checksum_magic
+    fields = (tag, version, kind, flags, 0, size, wire.SERPENT_ID, 0, 0)
+    return wire._HEADER.pack(*fields, total & 0xFFFF if checksum is None else checksum)

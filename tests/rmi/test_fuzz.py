@@ -1,0 +1,235 @@
+"""Ten thousand mutated messages into the real daemons and channels, without sockets: nothing comes of them but answers and ends."""
+
+import asyncio
+import logging
+import random
+
+import pytest
+from Pyro4 import message
+
+from scripts.testbed import mutations
+from src.rmi import wire
+from src.rmi.channel import Channel
+from src.rmi.connection import Connection
+from src.rmi.daemon import Daemon
+from src.rmi.errors import SparrowError
+from src.Scheduler import Scheduler
+from src.sparrow import messages as m
+from src.sparrow.jobtable import JobTable
+from src.Worker import Worker
+
+ANSWERS = {message.MSG_CONNECTOK, message.MSG_CONNECTFAIL, message.MSG_RESULT, message.MSG_PING}
+MUTANTS = 3_500  # at each of three targets: 10,500 with the key, and as many without
+KEYS = pytest.mark.parametrize("key", [None, b"the key"], ids=["open", "with a key"])
+
+
+class Wire(asyncio.Transport):
+    """Stands where asyncio's transport and its socket are, and keeps what is written."""
+
+    def __init__(self, protocol):
+        super().__init__()
+        self.protocol = protocol
+        self.written = b""
+        self.ended = False
+        protocol.connection_made(self)
+
+    def get_extra_info(self, name, default=None):
+        return {"peername": ("127.0.0.1", 9), "socket": self}.get(name, default)
+
+    def setsockopt(self, *option):
+        pass
+
+    def get_write_buffer_size(self):
+        return 0
+
+    def is_closing(self):
+        return self.ended
+
+    def write(self, data):
+        assert not self.ended
+        self.written += data
+
+    def close(self):
+        if not self.ended:
+            self.ended = True
+            self.protocol.connection_lost(None)
+
+    abort = close
+
+
+async def nobody(*arguments):
+    """The answer of a name server that knows nobody."""
+
+
+async def nothing(*arguments):
+    return {}
+
+
+def served(daemon, kind):
+    """A real scheduler or worker on that daemon, without a name server."""
+    service = Scheduler(seed=1) if kind is Scheduler else Worker("host1", slots=4)
+    service.name = "sparrow.scheduler.1" if kind is Scheduler else "sparrow.worker.host1"
+    service._daemon = daemon
+    service.names.lookup, service.names.list = nobody, nothing
+    daemon.register(service, service.name)
+    daemon.who = service._who()
+    daemon._gone = service._gone
+    return service
+
+
+def check_answers(written, key):
+    """What a daemon has written must be whole, proper answers."""
+    frames = wire.Frames(wire.MAX_MESSAGE)
+    for frame in frames.feed(written):
+        assert frame.kind in ANSWERS
+        answer = message.Message.recv(frame, hmac_key=key)
+        if frame.flags & message.FLAGS_EXCEPTION and frame.serializer == wire.SERPENT_ID:
+            assert isinstance(wire.load(answer.data), Exception)
+    assert not frames.partial
+
+
+@KEYS
+@pytest.mark.parametrize("kind", [Scheduler, Worker])
+def test_mutants_to_a_daemon(caplog, kind, key):
+    caplog.set_level(logging.WARNING)
+
+    async def fuzz():
+        daemon = Daemon("127.0.0.1")
+        daemon._pyroHmacKey = key
+        service = served(daemon, kind)
+        parts = (mutations.to_scheduler if kind is Scheduler else mutations.to_worker)(service.name)
+        mutator = mutations.Mutator(parts, random.Random(7), key)
+        closed = 0
+        for number in range(MUTANTS):
+            connection = Connection(daemon)
+            line = Wire(connection)
+            if number % 5:
+                connection.data_received(mutations.sealed(parts[0], 0, key))
+                check_answers(line.written, key)
+                assert not line.ended
+                line.written = b""
+            connection.data_received(mutator.mutant())
+            check_answers(line.written, key)
+            closed += line.ended
+            line.close()
+            await asyncio.sleep(0)
+        assert 0.2 * MUTANTS < closed < 0.95 * MUTANTS  # or the mutants were all alike
+        assert not daemon.connections
+        assert daemon._begun == 0
+        await still_serves(daemon, service, key)
+        for peer in service._peers.values():
+            peer.close()
+        daemon.stop()
+        await asyncio.sleep(0)
+
+    run_quietly(fuzz(), caplog)
+
+
+async def still_serves(daemon, service, key):
+    connection = Connection(daemon)
+    line = Wire(connection)
+    connection.data_received(mutations.sealed(mutations.greeting(), 0, key))
+    method = "stats" if isinstance(service, Scheduler) else "find_load"
+    connection.data_received(mutations.sealed(mutations.call(service.name, method), 1, key))
+    answers = list(wire.Frames(wire.MAX_MESSAGE).feed(line.written))
+    assert [frame.kind for frame in answers] == [message.MSG_CONNECTOK, message.MSG_RESULT]
+    assert not answers[1].flags & message.FLAGS_EXCEPTION
+    line.close()
+
+
+@KEYS
+def test_mutants_to_a_channel(caplog, key):
+    """The other side: a daemon that answers anything at all. Each call ends, once, with a value or an error."""
+    caplog.set_level(logging.WARNING)
+
+    async def fuzz():
+        parts = mutations.to_client(m.encode([m.Assign("mutant", 0, 0, 1, 0.1)]))
+        mutator = mutations.Mutator(parts, random.Random(8), key)
+        values = 0
+        for number in range(MUTANTS):
+            channel = Channel(wire.Pyro4.URI("PYRO:sparrow.worker.host1@127.0.0.1:9"), key)
+            line = Wire(channel)
+            greeting = asyncio.ensure_future(channel._greet("us"))
+            await asyncio.sleep(0)
+            if number % 5:
+                channel.data_received(mutations.sealed(parts[0], 0, key))
+            ended = []
+            for _ in range(2):
+                channel.begin("find_load", (), lambda *how, ended=ended: ended.append(how), None)
+            channel.data_received(mutator.mutant())
+            line.close()
+            await asyncio.gather(greeting, return_exceptions=True)
+            await asyncio.sleep(0)
+            assert isinstance(greeting.exception(), (SparrowError, type(None)))
+            assert len(ended) == 2
+            assert all(error is None or isinstance(error, Exception) for error, _ in ended)
+            values += sum(error is None for error, _ in ended)
+        assert values > 0.02 * MUTANTS
+
+    run_quietly(fuzz(), caplog)
+
+
+def run_quietly(coroutine, caplog):
+    """Run it; nothing may be logged as an error, and nothing may go wrong where nobody is asked."""
+    unheard = []
+
+    async def heard():
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: unheard.append(context))
+        await coroutine
+
+    asyncio.run(heard())
+    assert not unheard
+    errors = [record for record in caplog.records if record.levelno >= logging.ERROR or record.exc_info]
+    assert not errors, logging.Formatter().format(errors[0])
+
+
+# What a peer may make us spend
+
+
+def test_what_has_begun_on_all_connections_together_is_bounded():
+    async def hoard():
+        daemon = Daemon("127.0.0.1")
+        begun = mutations.sealed(mutations.greeting()) + mutations.header(message.MSG_INVOKE, wire.MAX_MESSAGE)
+        lines = []
+        for _ in range(20):
+            connection = Connection(daemon)
+            lines.append(Wire(connection))
+            connection.data_received(begun + bytes(wire.MAX_MESSAGE // 2))
+            assert sum(one.protocol._frames.partial for one in lines if not one.ended) <= 64 * 2**20
+        small = Wire(Connection(daemon))
+        small.protocol.data_received(begun + bytes(1000))
+        assert not small.ended  # those who take most have to go
+        assert sum(line.ended for line in lines) == 13
+        for line in [*lines, small]:
+            line.close()
+        assert daemon._begun == 0
+        daemon.stop()
+
+    asyncio.run(hoard())
+
+
+@pytest.mark.parametrize("one", [b"[],", b"1,", b"'a',", b"1<", b"-1-", b"f'{1}' ", b"'\\'',"])
+def test_what_takes_gigabytes_to_read_is_refused(one):
+    with pytest.raises(ValueError, match="too many values"):
+        wire.load(b"# serpent utf-8 python3.2\n[" + one * (4_000_000 // len(one)) + b"]")
+
+
+def test_the_largest_job_is_read_from_a_dict_too():
+    job = {"id": "a", "durations_s": [1e-7 * number for number in range(m.MAX_TASKS)]}
+    _, _, (arrived,), _ = wire.load_call(wire.dump_call("a", "schedule", (job,)))
+    assert arrived == job
+
+
+@pytest.mark.parametrize("text", ["[" + "[]," * 1_000_000 + "[]]", "[" * 100_000, "{" * 600_000])
+def test_json_that_takes_gigabytes_to_read_is_refused(text):
+    with pytest.raises(ValueError, match="JSON"):
+        m.parsed(text)
+
+
+def test_a_worker_cannot_report_more_time_than_has_passed():
+    table = JobTable(random.Random(1))
+    table.joined("liar", "a", 1, 0.0)
+    table.submitted(m.JobSpec("job", (0.1,), "RANDOM", True), 1.0)
+    (finish,) = table.received("liar", "a", [m.Done("job", 0, 1, m.MAX_ELAPSED_S, m.MAX_ELAPSED_S)], 1.5)
+    ((_, wait_s, service_s, _),) = finish.report["tasks"]
+    assert wait_s + service_s <= finish.report["response_s"] == 0.5

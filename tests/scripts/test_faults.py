@@ -1,0 +1,31 @@
+"""Nothing is lost and nothing counted twice, whatever breaks, and all is well again within the limit of each fault.
+
+The faults are those of scripts/faults. Each has a cluster of its own and mostly waits, so some are tried at the same time.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from scripts.testbed import faults_around as _faults_around  # noqa: F401  (adds its own)
+from scripts.testbed.trial import FAULTS
+
+AT_ONCE = 6
+LONGEST_FIRST = ("worker_stopped_20s", "worker_stopped_6s")
+
+
+@pytest.fixture(scope="module")
+def recoveries(request):
+    """name -> the future of its recovery time in seconds, of all faults that are to be tested."""
+    wanted = [item.callspec.params["name"] for item in request.session.items if item.module is request.module]
+    wanted.sort(key=lambda name: name not in LONGEST_FIRST)
+    pool = ThreadPoolExecutor(AT_ONCE)
+    yield {name: pool.submit(FAULTS[name].measure) for name in wanted if not FAULTS[name].why_not()}
+    pool.shutdown(cancel_futures=True)
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_nothing_is_lost(name, recoveries):
+    if why_not := FAULTS[name].why_not():
+        pytest.skip(why_not)
+    assert recoveries[name].result(100) < FAULTS[name].limit_s

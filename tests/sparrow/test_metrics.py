@@ -1,0 +1,108 @@
+import json
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from src.sparrow.metrics import Histogram, percentile
+
+values = st.floats(1e-5, 1e5)
+percents = st.floats(0, 100)
+
+
+def test_percentiles_of_nothing_and_of_one():
+    assert percentile([], 50) == 0.0
+    assert percentile([7.0], 0) == percentile([7.0], 50) == percentile([7.0], 100) == 7.0
+
+
+def test_percentile_lies_on_the_line_between_neighbours():
+    assert percentile([3.0, 1.0, 2.0], 50) == 2.0
+    assert percentile([1.0, 2.0], 50) == 1.5
+    assert percentile(range(101), 95) == 95.0
+    assert percentile([0.0, 10.0], 99) == pytest.approx(9.9)
+
+
+@given(st.lists(values, min_size=1), percents, percents)
+def test_percentile_stays_in_range_and_never_falls(some, first, second):
+    low, high = sorted((first, second))
+    below, above = percentile(some, low), percentile(some, high)
+    slack = 1e-9 * max(some)
+    assert min(some) - slack <= below <= above + slack <= max(some) + 2 * slack
+
+
+def test_an_empty_histogram():
+    assert (Histogram().count, Histogram().mean, Histogram().percentile(50)) == (0, 0.0, 0.0)
+
+
+@given(st.lists(values, min_size=1))
+def test_a_histogram_counts_and_means_exactly(some):
+    histogram = Histogram()
+    for value in some:
+        histogram.add(value)
+    assert histogram.count == len(some)
+    assert histogram.mean == pytest.approx(sum(some) / len(some))
+
+
+@given(st.lists(values, min_size=1), percents)
+def test_a_histogram_is_within_one_percent_of_the_exact_value(some, percent):
+    histogram = Histogram()
+    for value in some:
+        histogram.add(value)
+    exact = sorted(some)[max(0, math.ceil(percent / 100 * len(some)) - 1)]
+    assert histogram.percentile(percent) == pytest.approx(exact, rel=0.0101)
+
+
+@given(st.lists(values), st.lists(values))
+def test_merged_histograms_are_as_if_one_had_counted_it_all(some, others):
+    both, one, merged = Histogram(), Histogram(), Histogram()
+    for value in [*some, *others]:
+        both.add(value)
+    for value in some:
+        one.add(value)
+    for value in others:
+        merged.add(value)
+    merged.merge(json.loads(json.dumps(one.told())))
+    expected = both.told()
+    assert merged.told() == {**expected, "mean": pytest.approx(expected["mean"]) if expected["count"] else None}
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"histogram": [[0, -1]], "mean": 1.0},
+        {"histogram": [[10**9, 1]], "mean": 1.0},
+        {"histogram": [[0, 1]], "mean": math.nan},
+        {"histogram": [[0, 1]], "mean": math.inf},
+        {"histogram": [[0, 1]], "mean": None},
+        {"histogram": [[0]], "mean": 1.0},
+        {"histogram": 7, "mean": 1.0},
+        {},
+    ],
+)
+def test_what_no_histogram_tells_is_refused_and_changes_nothing(told):
+    histogram = Histogram()
+    with pytest.raises((TypeError, ValueError, LookupError)):
+        histogram.merge(told)
+    assert histogram.told() == Histogram().told()
+
+
+@pytest.mark.parametrize("value", [-1, -1e-9, math.nan, -math.inf])
+def test_a_histogram_refuses_what_is_not_a_time_and_is_unchanged(value):
+    histogram = Histogram()
+    with pytest.raises(ValueError, match="from 0 up"):
+        histogram.add(value)
+    assert histogram.count == 0
+
+
+def test_a_histogram_is_bounded_whatever_it_holds():
+    histogram = Histogram()
+    value = 1e-12
+    while value < 1e12:
+        histogram.add(value)
+        value *= 1.001
+    histogram.add(0.0)
+    histogram.add(math.inf)
+    assert len(histogram._buckets) <= 1_400
+    assert histogram.percentile(0) == pytest.approx(histogram.SMALLEST, rel=0.02)
+    assert histogram.percentile(100) == pytest.approx(histogram.LARGEST, rel=0.02)

@@ -1,0 +1,65 @@
+"""For tests of the books: how to fill one, and what it says."""
+
+import random
+
+from src.simulation import audit
+from src.sparrow import messages as m
+from src.sparrow.jobtable import Finish, JobTable, Send
+from src.sparrow.queues import Owner
+from src.sparrow.workqueue import Tell
+
+LATE = "BATCH+LATE_BINDING"
+S1, S2 = Owner("scheduler.1", "a"), Owner("scheduler.2", "b")
+
+
+def table_with(*workers, now=0.0):
+    table = JobTable(random.Random(1))
+    for worker in workers:
+        table.joined(worker, "1", 1, now)
+    return table
+
+
+def spec(method, *durations_s, id="job"):
+    return m.JobSpec(id, durations_s or (0.5,), method, True)
+
+
+def of(kind, commands):
+    """The messages of that kind among these commands, each with its receiver."""
+    return [
+        (command[0], command.message)
+        for command in commands
+        if isinstance(command, (Send, Tell)) and isinstance(command.message, kind)
+    ]
+
+
+def finishes(commands):
+    return [command for command in commands if isinstance(command, Finish)]
+
+
+def says(table, worker, *messages, now=1.0, incarnation="1"):
+    commands = table.received(worker, incarnation, messages, now)
+    assert audit.of_table(table) == []
+    return commands
+
+
+def hears(queue, *messages, now=0.0, owner=S1):
+    commands = queue.received(owner, messages, now)
+    assert audit.of_queue(queue) == []
+    return commands
+
+
+def state_of(book):
+    """All that a book remembers, to be compared with a later state of it."""
+    return repr(sorted((name, _plain(value)) for name, value in vars(book).items() if name != "_rng"))
+
+
+def _plain(value):
+    if isinstance(value, dict):
+        return [(key, _plain(each)) for key, each in value.items()]
+    if isinstance(value, (list, tuple)) or type(value).__name__ == "deque":
+        return [_plain(each) for each in value]
+    if hasattr(value, "__slots__") and not isinstance(value, (str, tuple)):
+        return [_plain(getattr(value, name, None)) for name in value.__slots__]
+    if type(value).__module__.startswith("src.sparrow") and hasattr(value, "__dict__"):
+        return _plain(vars(value))
+    return sorted(value) if isinstance(value, set) else value
