@@ -1,24 +1,26 @@
-"""Jobs and the reports that come back of them."""
+"""``Job``, which a client submits, and ``JobReport``, which it gets back."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 if not __package__:
     import _root  # noqa: F401
 
-from src.sparrow import messages as m
+from src.sparrow.checks import identifier, number, seconds
+from src.sparrow.jobspec import MAX_TASKS, JobSpec
+from src.sparrow.reports import Report
 
 
 class Job:
-    """A job: an id and how long each of its tasks sleeps.
+    """A job: an id and the duration of each of its tasks, in seconds.
 
     The durations of ``Job(id, num_tasks, task_length, length_spread)`` are drawn uniformly from task_length ± length_spread, in
-    seconds, by ``rng`` (a ``random.Random``; by default one of its own). ``id`` None makes one that nobody else has; any other
-    gets an addition (``wire_id``) that makes it unique across all clients, and the report has it as it was given.
-    ValueError or TypeError, naming what is wrong, for counts and durations that no task can have.
+    seconds, with ``rng`` (by default a new ``random.Random``). If ``id`` is None, the job gets a unique one. Any other id is sent
+    with an addition (``wire_id``) that makes it unique among all clients; the report has it without the addition. Raises TypeError
+    or ValueError, naming the argument, if a count or a duration is out of range.
     """
 
     def __init__(
@@ -30,23 +32,23 @@ class Job:
         *,
         rng: random.Random | None = None,
     ) -> None:
-        m.number(num_tasks, "num_tasks", least=1, most=m.MAX_TASKS)
-        length = m.seconds(task_length, "task_length")
-        spread = m.seconds(length_spread, "length_spread")
+        number(num_tasks, "num_tasks", least=1, most=MAX_TASKS)
+        length = seconds(task_length, "task_length")
+        spread = seconds(length_spread, "length_spread")
         if spread > length:
             raise ValueError(
                 f"length_spread must not be above task_length ({length:g}), not {spread:g}: no task sleeps less than 0 s"
             )
         rng = rng or random.Random()
-        self.id = new_id() if id is None else m.identifier(str(id), "id of a job")
-        self.wire_id = self.id if id is None else m.identifier(f"{id}-{new_id()}", "id of a job")
+        self.id = new_id() if id is None else identifier(str(id), "id of a job")
+        self.wire_id = self.id if id is None else identifier(f"{id}-{new_id()}", "id of a job")
         self.durations_s = tuple(length + rng.uniform(-spread, spread) if spread else length for _ in range(num_tasks))
 
     @classmethod
     def from_durations(cls, durations: Sequence[float], id: str | int | None = None) -> Job:
-        """A job with a task for each duration, in seconds."""
+        """Returns a job with a task for each duration, in seconds. Raises TypeError or ValueError if one is out of range."""
         job = cls(id)
-        job.durations_s = m.JobSpec.decode({"id": job.id, "durations_s": list(durations)}).durations_s
+        job.durations_s = JobSpec.decode({"id": job.id, "durations_s": list(durations)}).durations_s
         return job
 
     def __repr__(self) -> str:
@@ -54,12 +56,12 @@ class Job:
 
 
 def new_id() -> str:
-    """An id that no other job has, on any machine."""
+    """Returns an id of 64 random bits, which no other job has."""
     return f"{random.SystemRandom().getrandbits(64):016x}"
 
 
 class TaskReport(NamedTuple):
-    """One task: where it ran, how long it waited and ran (seconds), at which attempt. ``worker`` is None if it failed."""
+    """The report of one task: its worker, wait time and service time in seconds, and attempts. ``worker`` is None if it failed."""
 
     worker: str | None
     wait_s: float
@@ -68,26 +70,26 @@ class TaskReport(NamedTuple):
 
 
 class JobReport(NamedTuple):
-    """How a job went. ``submitted`` and ``finished`` are seconds since 1970; ``failed`` maps tasks to the reasons."""
+    """The report of a job. ``submitted`` and ``finished`` are seconds since 1970; ``failed`` maps failed tasks to the reasons."""
 
     id: str
     method: str
     submitted: float
     finished: float
-    response_s: float  # submitted to the last task's end, as the client saw it
-    ideal_s: float  # the longest service time of its tasks: what a job takes that waits for nothing
-    retried: int  # tasks run again after their worker was lost
+    response_s: float  # from ``submit`` to the arrival of the report at the client
+    ideal_s: float  # the longest service time of the tasks: the response if no task had to wait
+    retried: int  # tasks that were run again after the loss of a worker
     tasks: tuple[TaskReport, ...]
     failed: dict[int, str]
 
     @property
     def slowdown(self) -> float:
-        """Response over ideal: 1.0 is perfect."""
+        """The response over the ideal: 1.0 is the best value."""
         return self.response_s / max(self.ideal_s, 1e-6)
 
     @classmethod
-    def from_wire(cls, id: str, report: dict[str, Any], response_s: float) -> JobReport:
-        """The report that a scheduler sends, under the id that the job has here and with the response that was measured here."""
+    def from_wire(cls, id: str, report: Report, response_s: float) -> JobReport:
+        """Returns a scheduler's report, with the id that the job has at this client and the response that the client measured."""
         return cls(
             id,
             report["method"],
@@ -96,6 +98,6 @@ class JobReport(NamedTuple):
             response_s,
             report["ideal_s"],
             report["retried"],
-            tuple(TaskReport(*row) for row in report["tasks"]),
-            {task: reason for reason, tasks in report["failed"] for task in tasks},
+            tuple(TaskReport(**task) for task in report["tasks"]),
+            {task: failure["reason"] for failure in report["failed"] for task in failure["tasks"]},
         )

@@ -1,9 +1,9 @@
-"""Pyro4's name server behind the daemon of this project, for networks where not everybody means well.
+"""The name server program: Pyro4's name server behind the daemon of this project, for networks with hostile or faulty peers.
 
     python NameServer.py [--host HOST] [--storage sql:FILE]
 
-It is found, asked and filled like ``pyro4-ns``. That is enough among friends; but it has a thread for each of forty
-connections, so forty that say nothing keep everybody else out.
+Its remote object is that of ``pyro4-ns``. ``pyro4-ns`` is enough in a trusted network, but it has a thread for each of at most
+forty connections, so forty silent connections block it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ from typing import Any
 if not __package__:
     import _root  # noqa: F401
 
-from src.cli import command
+from src.cli.logs import log_to_stderr
+from src.cli.options import add_service_options, new_parser
+from src.cli.process import run_service
 from src.cluster.registry import parse_address
 from src.rmi.daemon import Daemon
 from src.rmi.nameserver import serve_names, storage_of
@@ -28,7 +30,7 @@ log = logging.getLogger("sparrow.nameserver")
 
 
 def _storage(text: str) -> Any:
-    """For argparse."""
+    """Returns the storage that ``text`` names; for argparse."""
     try:
         return storage_of(text)
     except ValueError as error:
@@ -36,7 +38,10 @@ def _storage(text: str) -> Any:
 
 
 async def serve(host: str, port: int, storage: Any, security: Security) -> None:
-    """Until SIGINT or SIGTERM. UnavailableError if the address cannot be had, ConfigurationError if it must not be."""
+    """Serves until SIGINT or SIGTERM.
+
+    Raises UnavailableError if it cannot listen on the address, and ConfigurationError if that needs a key or ``--insecure``.
+    """
     stopping = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
@@ -51,24 +56,26 @@ async def serve(host: str, port: int, storage: Any, security: Security) -> None:
 
 
 def run() -> None:
+    """Parses the command line and serves."""
     host, port = parse_address(None)
-    parser = command.parser(
+    parser = new_parser(
         "Run a name server, in place of pyro4-ns, that silent, slow and noisy connections do not stop.",
         "The others find it with --nameserver HOST[:PORT].",
         nameserver=False,
     )
-    command.add_service_options(parser, os.environ.get("PYRO_HOST") or host, port)
+    add_service_options(parser, os.environ.get("PYRO_HOST") or host, port)
     parser.add_argument(
         "--storage", type=_storage, default="memory", help="memory, or sql:FILE to keep the names (default: memory)"
     )
     arguments = parser.parse_args()
-    command.log_to_stderr(arguments.log_level)
+    log_to_stderr(arguments.log_level)
     security = Security.of(arguments.key_file, arguments.insecure)
     asyncio.run(serve(arguments.host, arguments.port, arguments.storage, security))
 
 
 def main() -> None:
-    command.serve(run)
+    """Runs the command."""
+    run_service(run)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A client: submits jobs, waits for them, and says how it went.
+"""The client, as a class and as a command: it submits jobs, waits for them and prints a summary.
 
 python SparrowClient.py BATCH+LATE_BINDING 10 10 1
 """
@@ -16,34 +16,40 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, CancelledError, Future, wait
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 if not __package__:
     import _root  # noqa: F401
 
-from src.cli import command, terminal
-from src.cluster.handover import Handover
+from src.cli import terminal
+from src.cli.exit_status import ExitStatus
+from src.cli.logs import printable
+from src.cli.options import methods_help, new_parser, whole_number
+from src.cluster.client_host import LiveClientHost
 from src.cluster.registry import NameServer, parse_address
 from src.Job import Job, JobReport
 from src.rmi.errors import ConfigurationError, SparrowError, UnavailableError
 from src.rmi.security import Security
-from src.sparrow import messages as m
+from src.sparrow.checks import number, seconds
+from src.sparrow.client_node import ClientNode
+from src.sparrow.jobspec import MAX_TASKS, JobSpec
 from src.sparrow.metrics import percentile
-from src.sparrow.placement import METHODS, method_named
+from src.sparrow.placement import method_named
+from src.sparrow.reports import Report
+from src.sparrow.settings import ClientSettings
 
-PATIENCE_S = 15.0  # for finding the name server and a scheduler, which may be starting just now
-MAX_JOBS = 100_000
-MAX_TASKS_AT_ONCE = 1_000_000  # of all jobs of one command
-REDRAW_S = 0.1
-CLOSE_S = 1.0  # for what a client still does to end
+LIMITS = ClientSettings()
+REDRAW_S = 0.1  # between two updates of the progress bar
+CLOSE_S = 1.0  # the longest time that ``close`` waits for tasks of the event loop that are cancelled
 
 
 class SparrowClient:
     """Submits jobs to the schedulers that a name server knows. It may be used from any thread.
 
-    ``nameserver_hostname`` is HOST[:PORT], or None as on the command line. ``notice`` gets a line of text when something has to be
-    waited for; ``key_file`` has the cluster's key (default: SPARROW_KEY_FILE). A client works in a thread of its own
-    until ``close()``, or the end of a ``with`` block.
+    ``nameserver_hostname`` is HOST[:PORT]; None means the default of the command line. ``notice`` is called with a line of text
+    when the client has to wait, in the client's own thread. ``key_file`` has the cluster's key (default: SPARROW_KEY_FILE). That
+    thread runs until ``close()`` or the end of a ``with`` block. Raises ConfigurationError if the address or the key cannot be
+    used.
     """
 
     def __init__(
@@ -51,32 +57,51 @@ class SparrowClient:
         nameserver_hostname: str | None = None,
         *,
         notice: Callable[[str], None] = lambda line: None,
-        patience_s: float = PATIENCE_S,
         key_file: str | None = None,
+        settings: ClientSettings = ClientSettings(),
     ) -> None:
         self._names = NameServer(*parse_address(nameserver_hostname), Security.of(key_file).key)
+        self._settings = settings
         self._reported_tasks = 0
+        self._submitted: dict[str, _Submitted] = {}  # jobs that have no report yet, by their ids on the wire
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="SparrowClient", daemon=True)
         self._thread.start()
-        self._handover: Handover = asyncio.run_coroutine_threadsafe(self._begin(notice, patience_s), self._loop).result()
+        self._node: ClientNode = asyncio.run_coroutine_threadsafe(self._begin(notice), self._loop).result()
 
-    async def _begin(self, notice: Callable[[str], None], patience_s: float) -> Handover:
-        return Handover(self._names, notice, patience_s)
+    async def _begin(self, notice: Callable[[str], None]) -> ClientNode:
+        host = LiveClientHost(self._names, self._finish, self._fail, notice)
+        host.node = ClientNode(host, random.Random(), str(self._names), self._settings)
+        return host.node
 
-    def submit(self, job: Job, method: str | None = None, *, wait: bool = True) -> Future:
-        """Begin a job. The future has its ``JobReport``, or None once the job is accepted with ``wait`` false.
+    def submit(self, job: Job, method: str | None = None, *, wait: bool = True) -> Future[Any]:
+        """Submits a job and returns a future of its ``JobReport``; if ``wait`` is false, of None as soon as the job is accepted.
 
-        The future fails with UnavailableError if no scheduler can be found, and with ValueError for an unknown method.
+        Raises ValueError if the method is unknown here. The future fails with UnavailableError if no scheduler can be found, and
+        with ValueError if the scheduler rejects the job.
         """
         name = None if method is None else method_named(method).name
-        return asyncio.run_coroutine_threadsafe(self._run(job.id, m.JobSpec(job.wire_id, job.durations_s, name, wait)), self._loop)
+        submitted = _Submitted(job.id, JobSpec(job.wire_id, job.durations_s, name, wait), Future(), time.monotonic())
+        self._loop.call_soon_threadsafe(self._begin_job, submitted)
+        return submitted.future
 
-    async def _run(self, id: str, spec: m.JobSpec) -> JobReport | None:
-        began = time.monotonic()
-        report = await self._handover.run(spec)
+    def _begin_job(self, submitted: _Submitted) -> None:
+        self._submitted[submitted.spec.id] = submitted
+        self._node.submit(submitted.spec)
+
+    def _finish(self, job: str, report: Report) -> None:
+        id, spec, future, began_s = self._submitted.pop(job)
         self._reported_tasks += len(spec.durations_s)
-        return JobReport.from_wire(id, report, time.monotonic() - began) if spec.wait else None
+        if future.set_running_or_notify_cancel():
+            try:
+                future.set_result(JobReport.from_wire(id, report, time.monotonic() - began_s) if spec.wait else None)
+            except (LookupError, TypeError, ValueError) as error:  # the report is malformed
+                future.set_exception(error)
+
+    def _fail(self, job: str, error: Exception) -> None:
+        future = self._submitted.pop(job).future
+        if future.set_running_or_notify_cancel():
+            future.set_exception(error)
 
     def run(
         self,
@@ -89,9 +114,10 @@ class SparrowClient:
         seed: int | None = None,
         timeout_s: float | None = None,
     ) -> list[JobReport]:
-        """Submit that many jobs at once and wait for all: their reports, in the order of submission.
+        """Submits ``num_jobs`` jobs at once, waits for all of them, and returns their reports in the order of submission.
 
-        Times in seconds. ValueError or TypeError for what no job can be; UnavailableError as for ``submit``; TimeoutError.
+        Times are in seconds. The same ``seed`` gives the same durations. Raises TypeError or ValueError if an argument is out of
+        range, UnavailableError if no scheduler can be found, and TimeoutError if the jobs have not ended in ``timeout_s``.
         """
         futures = [self.submit(job, method) for job in seeded_jobs(num_jobs, num_tasks, task_length, task_spread, seed)]
         _, late = wait(futures, timeout_s, FIRST_EXCEPTION)
@@ -101,15 +127,15 @@ class SparrowClient:
         return [future.result() for future in failed or futures]
 
     def tasks_ended(self) -> int:
-        """Tasks that are known to have ended, of all jobs submitted; about a second old for jobs that go on."""
-        return self._reported_tasks + self._handover.tasks_ended()
+        """Returns how many tasks of all submitted jobs are known to have ended; for open jobs the number is about a second old."""
+        return self._reported_tasks + self._node.tasks_ended
 
     def unmet(self) -> str | None:
-        """Why no scheduler has been found so far; None once one was."""
-        return self._handover.unmet
+        """Returns why no scheduler has been found so far; None if one has been."""
+        return self._node.unmet
 
     def close(self) -> None:
-        """Let go of everything. Jobs that have not ended go on in the cluster; their futures are cancelled."""
+        """Ends all connections and the thread. Open jobs go on in the cluster; their futures are cancelled."""
         if self._thread.is_alive():
             asyncio.run_coroutine_threadsafe(self._end(), self._loop).result()
             self._loop.call_soon_threadsafe(self._loop.stop)
@@ -117,15 +143,14 @@ class SparrowClient:
             self._loop.close()
 
     async def _end(self) -> None:
-        self._handover.close()
+        self._node.close()
+        for submitted in self._submitted.values():
+            submitted.future.cancel()
         until = self._loop.time() + CLOSE_S
         while (others := asyncio.all_tasks() - {asyncio.current_task()}) and self._loop.time() < until:
             for task in others:  # more than once: asyncio.wait_for may swallow a cancellation that comes as it ends
                 task.cancel()
-            ended, _ = await asyncio.wait(others, timeout=0.1)
-            for task in ended:
-                if not task.cancelled():
-                    task.exception()  # whoever waits for its future has it too
+            await asyncio.wait(others, timeout=0.1)
 
     def __enter__(self) -> SparrowClient:
         return self
@@ -134,15 +159,24 @@ class SparrowClient:
         self.close()
 
 
+class _Submitted(NamedTuple):
+    """A job that has no report yet."""
+
+    id: str  # the id that the caller of ``submit`` has given it
+    spec: JobSpec
+    future: Future[Any]  # of the JobReport; of None if the caller does not wait
+    began_s: float
+
+
 def seeded_jobs(num_jobs: int, num_tasks: int, length_s: float, spread_s: float, seed: int | None) -> list[Job]:
-    """Jobs whose durations depend on the seed alone; their ids are always new."""
-    m.number(num_jobs, "no_of_jobs", least=1, most=MAX_JOBS)
+    """Returns jobs with new ids; their durations depend on ``seed`` alone. Raises ValueError if a value is out of range."""
+    number(num_jobs, "no_of_jobs", least=1, most=LIMITS.max_jobs)
     rng = random.Random(seed)
     return [Job(None, num_tasks, length_s, spread_s, rng=rng) for _ in range(num_jobs)]
 
 
 def summary(method: str, num_jobs: int, num_tasks: int, reports: list[JobReport], makespan_s: float) -> dict[str, Any]:
-    """The object that ``--json`` prints. Response, slowdown and counts are of the jobs that were reported; null if none was."""
+    """Returns the object that ``--json`` prints. Its figures are of the jobs with a report; without any, percentiles are None."""
     responses = [report.response_s for report in reports]
     slowdowns = [report.slowdown for report in reports]
     failed = sum(len(report.failed) for report in reports)
@@ -165,7 +199,7 @@ def summary(method: str, num_jobs: int, num_tasks: int, reports: list[JobReport]
 
 
 def summary_table(result: dict[str, Any]) -> str:
-    """The same for people."""
+    """Returns the result of ``summary`` as a table for people."""
     workers = len(result["tasks_per_worker"])
     rows = [
         ("jobs", f"{result['jobs']:,}"),
@@ -186,7 +220,7 @@ def summary_table(result: dict[str, Any]) -> str:
 
 
 class _GaveUpError(Exception):
-    """The jobs did not all end; carries the exit status and the line that says why."""
+    """Raised if the command stops waiting for jobs. It has the exit status and the line that says why."""
 
     def __init__(self, status: int, why: str) -> None:
         super().__init__(why)
@@ -194,20 +228,16 @@ class _GaveUpError(Exception):
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = command.parser(
+    parser = new_parser(
         "Submit jobs, all at once, wait for them and print how it went.",
         "example: 10 jobs of 10 tasks of 1 s each\n  python SparrowClient.py BATCH+LATE_BINDING 10 10 1\n\n"
-        "methods\n"
-        "  RANDOM              each task to any worker\n"
-        "  CHOOSE_TWO          each task to the less loaded of two workers\n"
-        "  BATCH               the tasks of a job to the least loaded of twice as many workers\n"
-        "  BATCH+LATE_BINDING  reservations on twice as many workers; who is free first gets a task\n\n"
+        f"methods\n{methods_help()}\n\n"
         "exit status: 0 all tasks done; 1 a task failed; 2 usage; 69 no name server or scheduler to be had;\n"
         "124 --timeout reached; 130 Ctrl-C",
     )
-    parser.add_argument("method", help=", ".join(METHODS))
-    parser.add_argument("no_of_jobs", type=_count(MAX_JOBS), help=f"1 to {MAX_JOBS:,}")
-    parser.add_argument("no_of_tasks", type=_count(m.MAX_TASKS), help=f"of each job, 1 to {m.MAX_TASKS:,}")
+    parser.add_argument("method", help="one of the methods below, in upper or lower case")
+    parser.add_argument("no_of_jobs", type=_count(LIMITS.max_jobs), help=f"1 to {LIMITS.max_jobs:,}")
+    parser.add_argument("no_of_tasks", type=_count(MAX_TASKS), help=f"of each job, 1 to {MAX_TASKS:,}")
     parser.add_argument("duration", type=_number_of_seconds, help="of each task, in seconds")
     parser.add_argument(
         "task_spread",
@@ -224,9 +254,9 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parsed = parser.parse_args(arguments)
     try:
         parsed.method = method_named(parsed.method).name
-        if parsed.no_of_jobs * parsed.no_of_tasks > MAX_TASKS_AT_ONCE:
+        if parsed.no_of_jobs * parsed.no_of_tasks > LIMITS.max_tasks:
             raise ValueError(
-                f"no_of_jobs times no_of_tasks must be at most {MAX_TASKS_AT_ONCE:,}: submit the rest when these have ended"
+                f"no_of_jobs times no_of_tasks must be at most {LIMITS.max_tasks:,}: submit the rest when these have ended"
             )
         parsed.jobs = seeded_jobs(parsed.no_of_jobs, parsed.no_of_tasks, parsed.duration, parsed.task_spread, parsed.seed)
     except ValueError as error:
@@ -235,11 +265,11 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def _count(most: int) -> Callable[[str], int]:
-    return lambda text: command.whole_number(text, 1, most)
+    return lambda text: whole_number(text, 1, most)
 
 
 def _seed(text: str) -> int:
-    return command.whole_number(text, -(2**63), 2**63)
+    return whole_number(text, -(2**63), 2**63)
 
 
 def _number_of_seconds(text: str) -> float:
@@ -248,13 +278,17 @@ def _number_of_seconds(text: str) -> float:
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r:.60} is not a number of seconds") from None
     try:
-        return m.seconds(value, "a time")
+        return seconds(value, "a time")
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def _await_all(client: SparrowClient, futures: list[Future], progress: terminal.Progress, timeout_s: float | None) -> None:
-    """Return when all jobs have ended; _GaveUpError or UnavailableError when that is not to be."""
+def _await_all(client: SparrowClient, futures: list[Future[Any]], progress: terminal.Progress, timeout_s: float | None) -> None:
+    """Returns when all jobs have ended.
+
+    Raises _GaveUpError if the time is up, UnavailableError if no scheduler has been found by then, and the error of a job that
+    fails.
+    """
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
     late = set(futures)
     while late:
@@ -266,25 +300,26 @@ def _await_all(client: SparrowClient, futures: list[Future], progress: terminal.
             if (unmet := client.unmet()) is not None:
                 raise UnavailableError(unmet)
             why = f"--timeout: {len(late):,} of {len(futures):,} jobs have not ended in {timeout_s:g} s; they go on without us"
-            raise _GaveUpError(command.TIMED_OUT, why)
+            raise _GaveUpError(ExitStatus.TIMED_OUT, why)
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Runs the command, and returns its exit status."""
     options = _parse(arguments)
     progress = terminal.Progress(options.no_of_jobs * options.no_of_tasks, "tasks", shown=not options.quiet and not options.json)
 
     def say(line: str) -> None:
         progress.clear()
-        print(command.printable(line), file=sys.stderr)
+        print(printable(line), file=sys.stderr)
 
     try:
         client = SparrowClient(options.nameserver, notice=(lambda line: None) if options.quiet else say, key_file=options.key_file)
     except ConfigurationError as error:
         say(f"error: {error}")
-        return command.USAGE
+        return ExitStatus.USAGE
     began = time.monotonic()
-    futures: list[Future] = []
-    status = command.OK
+    futures: list[Future[Any]] = []
+    status: int = ExitStatus.OK
     try:
         futures += [client.submit(job, options.method, wait=not options.no_wait) for job in options.jobs]
         _await_all(client, futures, progress, options.timeout)
@@ -295,13 +330,13 @@ def main(arguments: list[str] | None = None) -> int:
         open_jobs = sum(not future.done() for future in futures)
         goes_on = f"{open_jobs:,} of {len(options.jobs):,} jobs have not ended; they go on without us"
         say(f"interrupted: {goes_on if client.unmet() is None else 'no job was submitted'}")
-        return command.INTERRUPTED
+        return ExitStatus.INTERRUPTED
     except SparrowError as error:
         say(f"error: {error}")
-        return command.USAGE if isinstance(error, ConfigurationError) else command.UNAVAILABLE
-    except Exception as error:  # what a scheduler says that is not as it should be: one line, no traceback
+        return ExitStatus.USAGE if isinstance(error, ConfigurationError) else ExitStatus.UNAVAILABLE
+    except Exception as error:  # a scheduler's answer is malformed: the user gets one line and no traceback
         say(f"error: {type(error).__name__}: {error}")
-        return command.UNAVAILABLE
+        return ExitStatus.UNAVAILABLE
     finally:
         makespan_s = time.monotonic() - began
         progress.clear()
@@ -314,14 +349,14 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{options.no_of_jobs:,} jobs handed over")
     elif not options.quiet:
         print(summary_table(result))
-    return command.TASK_FAILED if result["failed"] and status == command.OK else status
+    return ExitStatus.TASK_FAILED if result["failed"] and status == ExitStatus.OK else status
 
 
 if __name__ == "__main__":
     try:
         sys.exit(main())
     except KeyboardInterrupt:
-        sys.exit(command.INTERRUPTED)
-    except BrokenPipeError:  # whoever read our output has left: nobody is there to be told
+        sys.exit(ExitStatus.INTERRUPTED)
+    except BrokenPipeError:  # the reader of the output has closed it, so there is nothing to print to
         sys.stdout = None
-        sys.exit(command.OK)
+        sys.exit(ExitStatus.OK)

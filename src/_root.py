@@ -1,6 +1,6 @@
 """Puts the project's root on the path, for modules of src/ that are run as programs or imported by their bare names.
 
-Everything is imported from the root (``from src.sparrow import messages``), so that every tool sees who uses whom. A module
+All imports begin at the root (``from src.sparrow import messages``), so that every tool sees which module uses which. A module
 that may be run as a program, or imported as ``from SparrowClient import SparrowClient`` inside src/, therefore begins with
 
     if not __package__:

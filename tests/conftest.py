@@ -7,9 +7,16 @@ from scripts.testbed.local_cluster import LocalCluster
 from tests.support.live import eventually
 
 
+def pytest_generate_tests(metafunc):
+    """The tests of a contract run with each method that their class names."""
+    methods = getattr(metafunc.cls, "methods", None)
+    if methods and "method" in metafunc.fixturenames:
+        metafunc.parametrize("method", methods)
+
+
 @pytest.fixture(scope="session")
 def clusters():
-    """number of workers -> a cluster with so many, which later tests find running; for tests that leave it as it was."""
+    """A function from a number of workers to a cluster with so many. Tests share it and leave it as it was."""
     running = {}
 
     def of(workers):
@@ -24,13 +31,14 @@ def clusters():
 
 @pytest.fixture
 def cluster(request):
-    """A cluster of one's own, to break: ``@pytest.mark.parametrize("cluster", [dict(workers=3)], indirect=True)`` sets it up."""
+    """A cluster for one test, which may break it: ``@pytest.mark.parametrize("cluster", [dict(workers=3)], indirect=True)``."""
     with LocalCluster(**getattr(request, "param", {"workers": 3})) as own:
         yield own
 
 
 @pytest.fixture(scope="module")
 def dashboard(clusters):
+    """A dashboard of a cluster of 8 workers, which tests of one module share."""
     with Dashboard(clusters(8).nameserver) as one:
         eventually(lambda: one.get("/sparrow/stats")["totals"]["workers"] == 8)
         yield one

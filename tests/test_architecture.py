@@ -72,7 +72,11 @@ def violations(sources):
                 found.append(f"{name} imports {imported}: what decides is pure")
             if top in PYRO4 and place != "rmi":
                 found.append(f"{name} imports {imported}: only rmi/ speaks Pyro4")
-            if target is None and top not in {*PYRO4, "uvloop", "_root"} and top not in sys.stdlib_module_names:
+            if (
+                target is None
+                and top not in {*PYRO4, "uvloop", "_root", "typing_extensions"}
+                and top not in sys.stdlib_module_names
+            ):
                 found.append(f"{name} imports {imported}: it is neither ours nor of the standard library")
         if place in PURE:
             found += [f"{name}:{line}: chance comes from a random.Random that is handed in" for line in global_chance(source)]

@@ -1,14 +1,13 @@
 // Chart.js, set up once: colours from the style sheet, type sizes, no movement for those who want none.
 
+import { timeSpan } from "./ticks.js";
+
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const charts = new Map(); // canvas -> { chart, make }
+const movement = Chart.defaults.animation; // extended, never replaced: what moves needs the rest of it
 
-export const METHODS = ["RANDOM", "CHOOSE_TWO", "BATCH", "BATCH+LATE_BINDING"];
-
-/** The style-sheet class of a method's colour. */
-export const methodClass = (method) => `m${METHODS.indexOf(method) + 1}`;
-
+/** The value of a colour of the style sheet now, light or dark. */
 export function colour(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 }
@@ -35,7 +34,7 @@ function defaults() {
   all.font.size = 12;
   all.color = colour("muted");
   all.borderColor = colour("line");
-  all.animation = still.matches ? false : { duration: 350, easing: "easeOutQuad" };
+  all.animation = still.matches ? false : Object.assign(movement, { duration: 350, easing: "easeOutQuad" });
   all.maintainAspectRatio = false;
   all.plugins.legend.display = false;
   Object.assign(all.plugins.tooltip, {
@@ -77,7 +76,7 @@ function remake() {
     defaults();
     const fresh = entry.make();
     fresh.data.labels = data.labels;
-    fresh.data.datasets.forEach((set, i) => (set.data = data.datasets[i]?.data ?? set.data));
+    for (const [i, set] of fresh.data.datasets.entries()) set.data = data.datasets[i]?.data ?? set.data;
     entry.chart = new Chart(canvas, fresh);
   }
   dispatchEvent(new Event("restyled"));
@@ -89,3 +88,13 @@ still.addEventListener("change", remake);
 export const grid = () => ({ color: colour("line"), tickColor: "transparent", drawTicks: false });
 export const noGrid = { display: false, drawTicks: false };
 export const noBorder = { display: false };
+
+/** The title of a tooltip: the name of the hovered bar, of which the axis may show a part. The chart has it in `names`. */
+export const fullName = ([item]) => item?.chart.names[item.dataIndex] ?? "";
+
+/** Show the span of time that holds what there is, whose oldest point is at `oldest` seconds. */
+export function fitTime(axis, oldest) {
+  const { min, stepSize } = timeSpan(oldest);
+  axis.min = min;
+  axis.ticks.stepSize = stepSize;
+}

@@ -30,7 +30,8 @@ export function setText(node, text) {
 
 /** Show items in order, one child each; a child stays the same element as long as its key is there, so focus stays too. */
 export function keyed(parent, items, keyOf, create, update) {
-  const kept = (parent.keyedChildren ??= new Map());
+  parent.keyedChildren ??= new Map();
+  const kept = parent.keyedChildren;
   const seen = new Set();
   let place = parent.firstElementChild;
   for (const item of items) {
@@ -91,4 +92,12 @@ export function legend(list, entries) {
     (entry) => entry.label,
     (entry) => h("li", {}, h("span", { class: `swatch ${entry.swatch}`, "aria-hidden": "true" }), entry.label),
   );
+}
+
+/** A method's name in its colour; drawn again, because the registry may come later than the chip, or change. */
+export function drawChip(node, registry, method, more = "") {
+  setAttribute(node, "class", `chip ${registry.colourName(method)}${more && ` ${more}`}`);
+  setAttribute(node, "title", registry.summary(method) || null);
+  setText(node, method);
+  return node;
 }

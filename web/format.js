@@ -28,7 +28,8 @@ export const tick = (value) => new Intl.NumberFormat("en", { maximumSignificantD
 
 /** Likewise for times, all in the unit that fits the largest. */
 export function secondsTick(value, largest) {
-  const [scale, unit] = largest >= 119.5 ? [1 / 60, "min"] : largest >= 0.9995 ? [1, "s"] : largest >= 0.0009995 ? [1e3, "ms"] : [1e6, "µs"];
+  const [scale, unit] =
+    largest >= 119.5 ? [1 / 60, "min"] : largest >= 0.9995 ? [1, "s"] : largest >= 0.0009995 ? [1e3, "ms"] : [1e6, "µs"];
   return value === 0 ? "0" : `${tick(value * scale)} ${unit}`;
 }
 

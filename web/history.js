@@ -1,10 +1,10 @@
 // The last ten minutes, as the server remembers them: load, throughput, response.
 
-import { chartOn, colour, grid, noBorder } from "./charts.js";
-import { h, legend, setAttribute, setText, table, tableBehind } from "./dom.js";
+import { chartOn, colour, fitTime, grid, noBorder } from "./charts.js";
+import { h, keyed, legend, setAttribute, setText, table, tableBehind } from "./dom.js";
 import { seconds, secondsTick, short, tick } from "./format.js";
-
-const SPANS_S = [120, 300, 600]; // shown: the least that holds what there is
+import { byId, IDS } from "./links.js";
+import { LONGEST_SPAN_S, minutesAgo } from "./ticks.js";
 
 const CHARTS = [
   {
@@ -18,11 +18,17 @@ const CHARTS = [
     text: tick,
     least: 4,
   },
-  { id: "rate", title: "Throughput, tasks/s", lines: [{ key: "tasks_per_s", label: "tasks/s", colour: "run" }], text: short, least: 1 },
+  {
+    id: "rate",
+    title: "Throughput, tasks/s",
+    lines: [{ key: "tasks_per_s", label: "tasks/s", colour: "run" }],
+    text: short,
+    least: 1,
+  },
   {
     id: "p95",
     title: "Job response, p95 over 30 s",
-    lines: [{ key: "response_p95_s", label: "p95", colour: "m2" }],
+    lines: [{ key: "response_p95_s", label: "p95", colour: "tail" }],
     text: seconds,
     least: 0.1,
   },
@@ -54,11 +60,11 @@ function config(chart) {
       scales: {
         x: {
           type: "linear",
-          min: -SPANS_S.at(-1),
+          min: -LONGEST_SPAN_S,
           max: 0,
           grid: grid(),
           border: noBorder,
-          ticks: { stepSize: 60, padding: 6, callback: minutes, maxRotation: 0, maxTicksLimit: 6 },
+          ticks: { stepSize: 60, padding: 6, callback: minutesAgo, maxRotation: 0, maxTicksLimit: 6 },
         },
         y: {
           stacked: Boolean(chart.stacked),
@@ -67,7 +73,11 @@ function config(chart) {
           grid: grid(),
           border: noBorder,
           afterFit: (axis) => (axis.width = 58),
-          ticks: { maxTicksLimit: 4, padding: 6, callback: (value, at, ticks) => (chart.text === seconds ? secondsTick(value, ticks.at(-1).value) : tick(value)) },
+          ticks: {
+            maxTicksLimit: 4,
+            padding: 6,
+            callback: (value, _at, ticks) => (chart.text === seconds ? secondsTick(value, ticks.at(-1).value) : tick(value)),
+          },
         },
       },
       plugins: {
@@ -82,50 +92,60 @@ function config(chart) {
   };
 }
 
-export const minutes = (value) => (value === 0 ? "now" : `−${-value / 60} min`);
-
-/** The span of time to show, and how far apart its ticks are. */
-export function fitTime(axis, oldest) {
-  axis.min = -(SPANS_S.find((span) => span >= -oldest - 2) ?? SPANS_S.at(-1));
-  axis.ticks.stepSize = axis.min < -300 ? 120 : 60;
-}
-
-export function drawHistory(stats) {
-  const box = document.getElementById("history-charts");
-  const { history } = stats;
-  for (const chart of CHARTS) {
-    let node = document.getElementById(`history-${chart.id}`);
-    if (!node) {
-      node = h(
-        "div",
-        { class: "history-chart", id: `history-${chart.id}` },
-        h("div", { class: "head" }, h("h3", {}, chart.title), h("ul", { class: "legend" }), h("p", { class: "latest" })),
-        h("div", { class: "plot plot-history" }, h("canvas", { role: "img" })),
-      );
-      box.append(node);
-    }
-    if (chart.lines.length > 1) {
-      legend(node.querySelector(".legend"), chart.lines.map((line) => ({ swatch: `c-${line.colour}`, label: line.label })));
-    }
-    const canvas = node.querySelector("canvas");
-    const plot = chartOn(canvas, () => config(chart));
-    chart.lines.forEach((line, i) => {
-      plot.data.datasets[i].data = history.t.map((t, at) => ({ x: t, y: history[line.key][at] ?? NaN }));
-    });
-    fitTime(plot.options.scales.x, history.t[0] ?? 0);
-    plot.update("none");
-    const latest = chart.lines.map((line) => history[line.key].at(-1));
-    const words = latest.map((value, i) => (value === null || value === undefined ? "none" : chart.text(value)) + (chart.lines.length > 1 ? ` ${chart.lines[i].label}` : ""));
-    setText(node.querySelector(".latest"), chart.lines.length > 1 ? "" : latest[0] === null ? "no job ended" : words[0]);
-    setAttribute(canvas, "aria-label", `Line chart: ${chart.title}, last 10 minutes. Now: ${words.join(", ")}.`);
-  }
-  tableBehind(document.getElementById("history-data"), () =>
+export function drawHistory({ history }) {
+  keyed(
+    byId(IDS.historyCharts),
+    CHARTS,
+    (chart) => chart.id,
+    chartBox,
+    (node, chart) => updateChart(node, chart, history),
+  );
+  tableBehind(byId(IDS.historyData), () =>
     table(
       ["Ago", "Running", "Queued", "Tasks/s", "p95", "Workers"],
       history.t
-        .map((t, i) => [seconds(-t), history.running[i], history.queued[i], short(history.tasks_per_s[i]), seconds(history.response_p95_s[i]), history.workers[i]])
+        .map((t, i) => [
+          seconds(-t),
+          history.running[i],
+          history.queued[i],
+          short(history.tasks_per_s[i]),
+          seconds(history.response_p95_s[i]),
+          history.workers[i],
+        ])
         .reverse(),
       "The last 10 minutes, newest first",
     ),
   );
+}
+
+function chartBox(chart) {
+  return h(
+    "div",
+    { class: "history-chart", id: `history-${chart.id}` },
+    h("div", { class: "head" }, h("h3", {}, chart.title), h("ul", { class: "legend" }), h("p", { class: "latest" })),
+    h("div", { class: "plot plot-history" }, h("canvas", { role: "img" })),
+  );
+}
+
+function updateChart(node, chart, history) {
+  const several = chart.lines.length > 1;
+  if (several) {
+    legend(
+      node.querySelector(".legend"),
+      chart.lines.map((line) => ({ swatch: `c-${line.colour}`, label: line.label })),
+    );
+  }
+  const canvas = node.querySelector("canvas");
+  const plot = chartOn(canvas, () => config(chart));
+  for (const [i, line] of chart.lines.entries()) {
+    plot.data.datasets[i].data = history.t.map((t, at) => ({ x: t, y: history[line.key][at] ?? NaN }));
+  }
+  fitTime(plot.options.scales.x, history.t[0] ?? 0);
+  plot.update("none");
+  const latest = chart.lines.map((line) => history[line.key].at(-1) ?? null);
+  const words = latest.map(
+    (value, i) => (value === null ? "none" : chart.text(value)) + (several ? ` ${chart.lines[i].label}` : ""),
+  );
+  setText(node.querySelector(".latest"), several ? "" : latest[0] === null ? "no job ended" : words[0]);
+  setAttribute(canvas, "aria-label", `Line chart: ${chart.title}, last 10 minutes. Now: ${words.join(", ")}.`);
 }

@@ -1,77 +1,67 @@
 // The page: which view the address names, what the server says, and drawing the one from the other.
 
-import { h, keyed, setAttribute, setText } from "./dom.js";
-import { clock, plural } from "./format.js";
+import { setAttribute, setText } from "./dom.js";
+import { clock } from "./format.js";
 import { drawHistory } from "./history.js";
-import { drawJob, drawJobs, listenToFilter, showFilter } from "./jobs.js";
+import { drawJob } from "./job.js";
+import { drawJobs, listenToFilter, showFilter } from "./jobs.js";
+import { byId, detailsPath, IDS, jobsAddress, routeOf } from "./links.js";
 import { drawMethods } from "./methods.js";
 import { drawFigures, drawNow, listenToHeatKeys } from "./now.js";
-import { drawWorker, drawWorkers } from "./workers.js";
+import { registryOf } from "./registry.js";
+import { drawSteps } from "./steps.js";
+import { drawWorker } from "./worker.js";
+import { drawWorkers } from "./workers.js";
 
 const SECTIONS = {
-  overview: ["figures", "now", "history", "methods", "jobs"],
-  methods: ["methods"],
-  history: ["history"],
-  jobs: ["jobs"],
-  job: ["job"],
-  workers: ["now", "workers"],
-  worker: ["worker"],
+  overview: [IDS.figures, IDS.now, IDS.history, IDS.methods, IDS.jobs],
+  methods: [IDS.methods],
+  history: [IDS.history],
+  jobs: [IDS.jobs],
+  job: [IDS.job],
+  workers: [IDS.now, IDS.workers],
+  worker: [IDS.worker],
 };
+const ALL_SECTIONS = new Set(Object.values(SECTIONS).flat());
+const EXAMPLE_METHOD = "BATCH+LATE_BINDING"; // to type, while no scheduler has told which methods there are
 
-const byId = (id) => document.getElementById(id);
-
-let route = { view: "overview", id: "", filter: { method: "", state: "" } };
+let route = routeOf("");
 let stats = null; // the latest snapshot
+let registry = registryOf(null); // of that snapshot
 let details = { path: null, value: undefined };
 let awaySince = null;
 
 // Where we are
 
-/** #/jobs/<id>, #/workers/<name>, #/jobs?method=...&state=..., or the name of a view. */
 function read() {
-  const [path, query] = location.hash.replace(/^#\/?/, "").split("?");
-  const [view, ...rest] = path.split("/");
-  const parameters = new URLSearchParams(query);
-  const id = rest.length ? safelyDecoded(rest.join("/")) : "";
-  const opened = { jobs: "job", workers: "worker" }[view];
-  const wanted = id && opened ? opened : view || "overview";
-  route = {
-    view: SECTIONS[wanted] ? wanted : "overview",
-    id,
-    filter: { method: parameters.get("method") ?? "", state: parameters.get("state") ?? "" },
-  };
-  const path_ = { job: "/sparrow/jobs/", worker: "/sparrow/workers/" }[route.view];
-  details = { path: path_ ? path_ + encodeURIComponent(id) : null, value: undefined };
+  route = routeOf(location.hash);
+  details = { path: detailsPath(route), value: undefined };
   for (const link of document.querySelectorAll("nav a")) {
-    const on = link.dataset.view === route.view || link.dataset.view === `${route.view}s`;
-    setAttribute(link, "aria-current", on ? "page" : null);
+    setAttribute(link, "aria-current", link.dataset.view === route.entry ? "page" : null);
   }
-  const name = { job: `Job ${id}`, worker: `Worker ${id}` }[route.view] ?? route.view[0].toUpperCase() + route.view.slice(1);
-  setText(byId("title"), name);
+  const name = `${route.view[0].toUpperCase()}${route.view.slice(1)}${route.id && ` ${route.id}`}`;
+  setText(byId(IDS.title), name);
   document.title = route.view === "overview" ? "Sparrow" : `${name} · Sparrow`;
   document.body.dataset.view = route.view;
-  showFilter(route.filter);
   draw();
-}
-
-function safelyDecoded(text) {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
-  }
 }
 
 function navigated() {
   read();
   tellPoller(true);
   scrollTo(0, 0);
-  byId("main").focus({ preventScroll: true });
+  byId(IDS.main).focus({ preventScroll: true });
+}
+
+/** The filter is part of the address, so that it can be shared. */
+function filtered(filter) {
+  history.replaceState(null, "", jobsAddress(filter));
+  read();
 }
 
 // What the server says
 
-const poller = new Worker("/web/poll.js");
+const poller = new Worker(new URL("./poll.js", import.meta.url), { type: "module" });
 
 function tellPoller(now = false) {
   poller.postMessage({ path: details.path, hidden: document.hidden, now });
@@ -83,6 +73,7 @@ poller.onmessage = ({ data }) => {
   } else {
     awaySince = null;
     stats = data.stats;
+    registry = registryOf(stats);
     if (data.path === details.path) details.value = data.details;
   }
   if (!document.hidden) draw();
@@ -90,34 +81,42 @@ poller.onmessage = ({ data }) => {
 
 // Drawing
 
+const PAINTERS = {
+  [IDS.figures]: () => drawFigures(stats),
+  [IDS.now]: () => drawNow(stats),
+  [IDS.history]: () => drawHistory(stats),
+  [IDS.methods]: () => drawMethods(stats, registry),
+  [IDS.jobs]: () => drawJobs(stats, registry, route.filter, route.view === "jobs"),
+  [IDS.workers]: () => drawWorkers(stats),
+  [IDS.job]: () => details.value !== undefined && drawJob(route.id, details.value, registry),
+  [IDS.worker]: () => details.value !== undefined && drawWorker(route.id, details.value, registry),
+};
+
 function draw() {
   drawConnection();
+  showFilter(route.filter, registry);
   if (!stats) return;
-  drawSteps();
-  const known = stats.totals.workers + stats.totals.workers_gone > 0 || stats.totals.jobs > 0;
-  let sections = SECTIONS[route.view];
-  if (route.view === "overview" && stats.totals.jobs === 0) sections = known ? ["figures", "now"] : []; // empty charts teach nothing
-  if (route.view === "workers" && !known) sections = [];
-  for (const id of new Set(Object.values(SECTIONS).flat())) byId(id).hidden = !sections.includes(id);
-  const painters = {
-    figures: () => drawFigures(stats),
-    now: () => drawNow(stats),
-    history: () => drawHistory(stats),
-    methods: () => drawMethods(stats),
-    jobs: () => drawJobs(stats, route.filter, route.view === "jobs"),
-    workers: () => drawWorkers(stats),
-    job: () => details.value !== undefined && drawJob(route.id, details.value),
-    worker: () => details.value !== undefined && drawWorker(route.id, details.value),
-  };
-  for (const id of sections) painters[id]();
+  drawSteps(stats, registry.registered.at(-1) ?? EXAMPLE_METHOD, route.id !== "");
+  const sections = sectionsNow();
+  for (const id of ALL_SECTIONS) byId(id).hidden = !sections.includes(id);
+  for (const id of sections) PAINTERS[id]();
   const schedulers = Object.entries(stats.schedulers).map(([name, one]) => (one.state === "up" ? name : `${name} (gone)`));
-  setText(byId("foot-text"), `Name server ${stats.nameserver.address} · ${schedulers.join(", ") || "no scheduler"}`);
+  setText(byId(IDS.footText), `Name server ${stats.nameserver.address} · ${schedulers.join(", ") || "no scheduler"}`);
   document.body.dataset.ready = "1";
 }
 
+/** Empty charts teach nothing: until there is something to show, "Getting started" has the page to itself. */
+function sectionsNow() {
+  const { jobs, workers, workers_gone } = stats.totals;
+  const known = workers + workers_gone > 0 || jobs > 0;
+  if (route.view === "overview" && jobs === 0) return known ? [IDS.figures, IDS.now] : [];
+  if (route.view === "workers" && !known) return [];
+  return SECTIONS[route.view];
+}
+
 function drawConnection() {
-  const live = byId("live");
-  const away = byId("away");
+  const live = byId(IDS.live);
+  const away = byId(IDS.away);
   if (awaySince === null) {
     setText(live, stats ? "Live" : "Connecting");
     setAttribute(live, "data-state", stats ? "live" : "connecting");
@@ -125,58 +124,13 @@ function drawConnection() {
   } else {
     setText(live, "Away");
     setAttribute(live, "data-state", "away");
-    setText(away, `The server has not answered since ${clock(awaySince)}. What you see is the last picture; it comes back by itself.`);
+    setText(
+      away,
+      `The server has not answered since ${clock(awaySince)}. What you see is the last picture; it comes back by itself.`,
+    );
     away.hidden = false;
   }
   document.body.classList.toggle("stale", awaySince !== null);
-}
-
-/** What is missing, and what to type. The whole list until there was a job, then only what is missing. */
-function drawSteps() {
-  const { nameserver, totals, schedulers } = stats;
-  const up = Object.values(schedulers).filter((one) => one.state === "up").length;
-  const remote = /^(127\.0\.0\.1|localhost):9090$/.test(nameserver.address) ? "" : ` --nameserver ${nameserver.address}`;
-  const [host, port] = splitAddress(nameserver.address);
-  const steps = [
-    {
-      key: "nameserver",
-      done: nameserver.up,
-      yes: `Name server at ${nameserver.address}`,
-      no: nameserver.error.startsWith("no name server") || !nameserver.error ? `No name server at ${nameserver.address}` : nameserver.error,
-      type: `pyro4-ns${host === "localhost" || host === "127.0.0.1" ? "" : ` -n ${host}`}${port === "9090" ? "" : ` -p ${port}`}`,
-      where: "on its host",
-    },
-    { key: "scheduler", done: up > 0, yes: plural(up, "scheduler"), no: "No scheduler", type: `python src/Scheduler.py${remote}`, where: "on any machine" },
-    { key: "workers", done: totals.workers > 0, yes: plural(totals.workers, "worker"), no: "No worker", type: `python src/Worker.py${remote}`, where: "on each machine" },
-    { key: "jobs", done: totals.jobs > 0, yes: plural(totals.jobs, "job"), no: "No job yet", type: `python src/SparrowClient.py BATCH+LATE_BINDING 10 10 1${remote}`, where: "10 jobs of 10 tasks of 1 s" },
-  ];
-  const running = up > 0 && totals.workers > 0;
-  const missing = steps.filter((step) => !step.done && (step.key !== "jobs" || running || !totals.workers));
-  const started = totals.jobs > 0 || totals.workers_gone > 0;
-  const box = byId("steps");
-  box.hidden = missing.length === 0 || (["job", "worker"].includes(route.view) && started);
-  setText(byId("steps-title"), started ? "Something is missing" : "Getting started");
-  setText(byId("steps-sub"), started ? "" : "A Sparrow cluster is a name server, a scheduler and workers, started in any order. This page finds them by itself.");
-  byId("steps-sub").hidden = started;
-  keyed(
-    byId("steps-list"),
-    started ? missing.filter((step) => step.key !== "jobs") : steps,
-    (step) => step.key,
-    () => h("li", {}, h("span", { class: "what" }), h("span", { class: "how" }, h("code", {}), h("span", { class: "where" }))),
-    (node, step) => {
-      setAttribute(node, "class", step.done ? "done" : "todo");
-      setText(node.querySelector(".what"), step.done ? step.yes : step.no);
-      node.querySelector(".how").hidden = step.done;
-      setText(node.querySelector("code"), step.type);
-      setText(node.querySelector(".where"), step.where);
-    },
-  );
-  if (started && box.hidden === false && byId("steps-list").children.length === 0) box.hidden = true;
-}
-
-function splitAddress(address) {
-  const colon = address.lastIndexOf(":");
-  return [address.slice(0, colon), address.slice(colon + 1)];
 }
 
 addEventListener("hashchange", navigated);
@@ -185,7 +139,7 @@ document.addEventListener("visibilitychange", () => {
   tellPoller();
   if (!document.hidden) draw();
 });
-listenToFilter(read);
+listenToFilter(filtered);
 listenToHeatKeys();
 read();
 tellPoller(true);

@@ -1,24 +1,124 @@
-// The four methods side by side: how far from ideal, where the time goes, what the sampling costs.
+// The methods side by side: how far from ideal, where the time goes, what the sampling costs.
 
-import { METHODS, chartOn, colour, grid, methodClass, noBorder, noGrid } from "./charts.js";
-import { h, keyed, legend, setAttribute, setText, table, tableBehind } from "./dom.js";
+import { chartOn, colour, dropDetached, fullName, grid, noBorder, noGrid } from "./charts.js";
+import { binOf, jobsEnded, perTask, ratioAt, sharedAxis, sharesOf, verdict } from "./comparison.js";
+import { drawChip, h, keyed, legend, setAttribute, setText, table, tableBehind } from "./dom.js";
 import { count, plural, ratio, seconds, secondsTick, short, tick } from "./format.js";
+import { byId, IDS, jobsAddress } from "./links.js";
+import { inLines } from "./names.js";
+import { ratioTicks } from "./ticks.js";
 
-const BINS_PER_DECADE = 20; // as the server makes them
-const ENOUGH_JOBS = 5; // of each of two methods, before one is called better
-const NICE = [1, 2, 3, 5, 10, 20, 30, 50, 100, 200, 300, 500, 1000, 2000, 5000, 10000];
+const BAR_PX = 40; // of height for each method in a bar chart
+const FEWEST_BARS = 4; // that a bar chart has room for
 
-const byId = (id) => document.getElementById(id);
-const bin = (x) => Math.log10(Math.max(x, 1)) * BINS_PER_DECADE;
+const TIMES = {
+  title: "Mean time of a task",
+  canvas: IDS.timesCanvas,
+  legend: IDS.timesLegend,
+  kinds: [
+    { key: "wait_s", label: "wait", colour: "wait" },
+    { key: "service_s", label: "service", colour: "run" },
+  ],
+  valueFor: (method, key) => method[key].mean ?? 0,
+  text: seconds,
+  onAxis: secondsTick,
+};
+
+const MESSAGES = {
+  title: "Messages per task",
+  canvas: IDS.messagesCanvas,
+  legend: IDS.messagesLegend,
+  kinds: [
+    { key: "probes", label: "probes", colour: "k1" },
+    { key: "reservations", label: "reservations", colour: "k2" },
+    { key: "no_ops", label: "no-ops", colour: "k3" },
+    { key: "cancellations", label: "cancellations", colour: "k4" },
+  ],
+  valueFor: perTask,
+  text: short,
+  onAxis: tick,
+};
+
+export function drawMethods({ methods }, registry) {
+  const { names } = registry;
+  const used = names.filter((name) => methods[name]);
+  const axis = sharedAxis(methods);
+  const shares = Object.fromEntries(names.map((name) => [name, sharesOf(methods[name], axis)]));
+  const heights = names.flatMap((name) => shares[name].map((point) => point.y));
+  const top = Math.max(0.05, ...heights) * 1.05;
+  keyed(
+    byId(IDS.methodsRows),
+    names,
+    (name) => name,
+    methodRow,
+    (row, name) => {
+      updateRow(row, name, methods[name], registry);
+      updateDistribution(row.querySelector("canvas"), name, methods[name], registry, shares[name], axis.bins, top);
+    },
+  );
+  dropDetached(); // of methods that are gone from the registry
+  byId(IDS.methodsPair).hidden = byId(IDS.methodsData).hidden = used.length === 0;
+  legend(byId(IDS.methodsLegend), [
+    { swatch: "line-solid", label: "median" },
+    { swatch: "line-dashed", label: "p95" },
+  ]);
+  setText(byId(IDS.methodsVerdict), verdict(methods, names));
+  drawStacked(TIMES, used, methods);
+  drawStacked(MESSAGES, used, methods);
+  tableBehind(byId(IDS.methodsData), () => methodsTable(used, methods));
+}
+
+// A row for each: the distribution of response over ideal
+
+function methodRow(name) {
+  const quantile = (label, key) => h("div", {}, h("dt", {}, label), h("dd", { class: key }));
+  return h(
+    "div",
+    { class: "method-row" },
+    h("div", { class: "name" }, h("a", { href: jobsAddress({ method: name }) }), h("span", { class: "jobs" })),
+    h("div", { class: "plot plot-row" }, h("canvas", { role: "img" })),
+    h("dl", { class: "quantiles" }, quantile("median", "p50"), quantile("p95", "p95")),
+  );
+}
+
+function updateRow(row, name, method, registry) {
+  const jobs = jobsEnded(method);
+  row.classList.toggle("empty", !jobs);
+  drawChip(row.querySelector("a"), registry, name);
+  setText(row.querySelector(".jobs"), jobs ? plural(jobs, "job") : method ? "no job has ended yet" : "not used yet");
+  setText(row.querySelector(".p50"), jobs ? ratio(method.slowdown.p50) : "–");
+  setText(row.querySelector(".p95"), jobs ? ratio(method.slowdown.p95) : "–");
+}
+
+function updateDistribution(canvas, name, method, registry, shares, bins, top) {
+  const jobs = jobsEnded(method);
+  const chart = chartOn(canvas, distributionConfig);
+  chart.p50 = jobs ? method.slowdown.p50 : 0;
+  chart.p95 = jobs ? method.slowdown.p95 : 0;
+  const [line] = chart.data.datasets;
+  line.data = shares;
+  line.borderColor = colour(registry.colourName(name)); // each time: the registry may have changed
+  line.backgroundColor = `${line.borderColor}80`;
+  chart.options.scales.x.max = bins;
+  chart.options.scales.y.max = top;
+  chart.update("none");
+  const told = jobs
+    ? `${plural(jobs, "job")}, median ${ratio(method.slowdown.p50)}, p95 ${ratio(method.slowdown.p95)} ideal`
+    : "no jobs yet";
+  setAttribute(canvas, "aria-label", `Distribution of response over ideal with ${name}: ${told}.`);
+}
 
 /** Vertical lines at the median and at the 95th percentile. */
 const marks = {
   id: "marks",
   afterDatasetsDraw(chart) {
     const { ctx, chartArea: area, scales } = chart;
-    for (const [value, dash] of [[chart.p50, []], [chart.p95, [3, 3]]]) {
+    for (const [value, dash] of [
+      [chart.p50, []],
+      [chart.p95, [3, 3]],
+    ]) {
       if (!value) continue;
-      const x = scales.x.getPixelForValue(bin(value));
+      const x = scales.x.getPixelForValue(binOf(value));
       ctx.save();
       ctx.strokeStyle = colour("text");
       ctx.lineWidth = 1.75;
@@ -32,23 +132,11 @@ const marks = {
   },
 };
 
-function distributionConfig(method) {
+function distributionConfig() {
   return {
     type: "line",
     plugins: [marks],
-    data: {
-      datasets: [
-        {
-          data: [],
-          stepped: true,
-          fill: "origin",
-          pointRadius: 0,
-          borderWidth: 1.25,
-          borderColor: colour(methodClass(method)),
-          backgroundColor: `${colour(methodClass(method))}80`,
-        },
-      ],
-    },
+    data: { datasets: [{ data: [], stepped: true, fill: "origin", pointRadius: 0, borderWidth: 1.25 }] },
     options: {
       events: [],
       animation: false,
@@ -59,8 +147,10 @@ function distributionConfig(method) {
           min: 0,
           grid: grid(),
           border: { color: colour("line") },
-          afterBuildTicks: (axis) => (axis.ticks = niceTicks(axis.max, axis.chart.width).map((x) => ({ value: bin(x) }))),
-          ticks: { callback: (value) => `${count(10 ** (value / BINS_PER_DECADE))}×`, maxRotation: 0, autoSkip: false, padding: 4 },
+          afterBuildTicks: (axis) => {
+            axis.ticks = ratioTicks(ratioAt(axis.max), axis.chart.width).map((value) => ({ value: binOf(value) }));
+          },
+          ticks: { callback: (bin) => `${count(ratioAt(bin))}×`, maxRotation: 0, autoSkip: false, padding: 4 },
         },
         y: { display: false, min: 0 },
       },
@@ -69,140 +159,61 @@ function distributionConfig(method) {
   };
 }
 
-function niceTicks(max, width) {
-  const inside = NICE.filter((x) => bin(x) <= max + 0.01);
-  const tight = (inside.length > 8 || width < 340) && max > 20;
-  return tight ? inside.filter((x) => !/^[35]/.test(String(x)) || max < 30) : inside;
-}
+// Stacked bars, one a method
 
-export function drawMethods(stats) {
-  const { methods } = stats;
-  const range = Math.max(8, ...Object.values(methods).flatMap((m) => m.slowdown.histogram.map(([edge]) => Math.round(bin(edge)) + 1)));
-  const step = range > 24 ? 2 : 1; // wider bars when there is more to show
-  const shares = Object.fromEntries(METHODS.map((method) => [method, sharesOf(methods[method], range, step)]));
-  const top = Math.max(0.05, ...Object.values(shares).flat().map((point) => point.y)) * 1.05;
-  keyed(byId("methods-rows"), METHODS, (method) => method, methodRow, (row, method) => {
-    const known = methods[method];
-    const jobs = known?.slowdown.count ?? 0;
-    row.classList.toggle("empty", !jobs);
-    setText(row.querySelector(".jobs"), jobs ? plural(jobs, "job") : known ? "no job has ended yet" : "not used yet");
-    setText(row.querySelector(".p50"), jobs ? ratio(known.slowdown.p50) : "–");
-    setText(row.querySelector(".p95"), jobs ? ratio(known.slowdown.p95) : "–");
-    const canvas = row.querySelector("canvas");
-    const chart = chartOn(canvas, () => distributionConfig(method));
-    chart.p50 = jobs ? known.slowdown.p50 : 0;
-    chart.p95 = jobs ? known.slowdown.p95 : 0;
-    chart.data.datasets[0].data = shares[method];
-    chart.options.scales.x.max = range;
-    chart.options.scales.y.max = top;
-    chart.update("none");
-    const told = jobs ? `${plural(jobs, "job")}, median ${ratio(known.slowdown.p50)}, p95 ${ratio(known.slowdown.p95)} ideal` : "no jobs yet";
-    setAttribute(canvas, "aria-label", `Distribution of response over ideal with ${method}: ${told}.`);
-  });
-  for (const part of document.querySelectorAll("#methods .pair, #methods-data")) part.hidden = !Object.keys(methods).length;
-  legend(byId("methods-legend"), [{ swatch: "line-solid", label: "median" }, { swatch: "line-dashed", label: "p95" }]);
-  setText(byId("methods-verdict"), verdict(methods));
-  drawTimes(methods);
-  drawMessages(methods);
-  tableBehind(byId("methods-data"), () => methodsTable(methods));
-}
-
-function methodRow(method) {
-  return h(
-    "div",
-    { class: "method-row" },
-    h("div", { class: "name" }, h("a", { href: `#/jobs?method=${encodeURIComponent(method)}`, class: `chip ${methodClass(method)}` }, method), h("span", { class: "jobs" })),
-    h("div", { class: "plot plot-row" }, h("canvas", { role: "img" })),
-    h("dl", { class: "quantiles" }, h("div", {}, h("dt", {}, "median"), h("dd", { class: "p50" })), h("div", {}, h("dt", {}, "p95"), h("dd", { class: "p95" }))),
+function drawStacked({ title, canvas: id, legend: legendId, kinds, valueFor, text, onAxis }, used, methods) {
+  const canvas = byId(id);
+  canvas.parentElement.style.height = `${30 + BAR_PX * Math.max(used.length, FEWEST_BARS)}px`;
+  const chart = chartOn(canvas, () => stackedConfig(kinds, text, onAxis));
+  chart.names = used;
+  chart.data.labels = used.map((name) => inLines(name, 14));
+  for (const [i, { key }] of kinds.entries()) chart.data.datasets[i].data = used.map((name) => valueFor(methods[name], key));
+  chart.update("none");
+  legend(
+    byId(legendId),
+    kinds.map((kind) => ({ swatch: `c-${kind.colour}`, label: kind.label })),
   );
+  const values = (name) => kinds.map(({ key, label }) => `${text(valueFor(methods[name], key))} ${label}`).join(", ");
+  const told = used.map((name) => `${name}: ${values(name)}`);
+  setAttribute(canvas, "aria-label", `${title}. ${told.join("; ") || "No jobs yet"}.`);
 }
-
-/** The distribution as points of a stepped line, in shares of the method's jobs. */
-function sharesOf(method, range, step) {
-  const jobs = method?.slowdown.count ?? 0;
-  if (!jobs) return [];
-  const bars = new Array(Math.ceil(range / step)).fill(0);
-  for (const [edge, jobsIn] of method.slowdown.histogram) bars[Math.min(bars.length - 1, Math.floor((Math.round(bin(edge)) - 1) / step))] += jobsIn / jobs;
-  return [...bars.map((y, i) => ({ x: i * step, y })), { x: bars.length * step, y: 0 }];
-}
-
-/** Which is better so far, and why, in words; careful with few jobs. */
-function verdict(methods) {
-  const told = METHODS.filter((method) => (methods[method]?.slowdown.count ?? 0) >= ENOUGH_JOBS);
-  if (told.length < 2) return "Run the same jobs with two methods or more, and this says which served them better, and why.";
-  const by = (method) => methods[method].slowdown.p50;
-  const [best, ...others] = [...told].sort((one, other) => by(one) - by(other));
-  const worst = others.at(-1);
-  const near = others.filter((method) => by(method) < by(best) * 1.05);
-  const lead = near.length ? `${[best, ...near].join(" and ")} are closest to ideal so far` : `${best} is closest to ideal so far`;
-  if (near.includes(worst)) return `${lead}: half of their jobs ended within ${ratio(by(worst))} ideal.`;
-  const wait = (method) => methods[method].wait_s.mean;
-  const why = wait(best) < wait(worst) ? ` What differs is waiting: a task waited ${seconds(wait(best))} on average, with ${worst} ${seconds(wait(worst))}.` : "";
-  return `${lead}: half of its jobs ended within ${ratio(by(best))} ideal, with ${worst} within ${ratio(by(worst))}.${why} Only equal loads compare fairly.`;
-}
-
-const TIMES = [
-  { key: "wait_s", label: "wait", colour: "wait" },
-  { key: "service_s", label: "service", colour: "run" },
-];
-
-const MESSAGES = [
-  { key: "probes", label: "probes", colour: "k1" },
-  { key: "reservations", label: "reservations", colour: "k2" },
-  { key: "no_ops", label: "no-ops", colour: "k3" },
-  { key: "cancellations", label: "cancellations", colour: "k4" },
-];
 
 function stackedConfig(kinds, text, onAxis) {
+  const bar = { stack: "all", barThickness: 18, borderRadius: 2 };
+  const ticks = { maxTicksLimit: 5, padding: 4, maxRotation: 0, callback: (value, _at, all) => onAxis(value, all.at(-1).value) };
   return {
     type: "bar",
     data: {
       labels: [],
-      datasets: kinds.map((kind) => ({ label: kind.label, data: [], backgroundColor: colour(kind.colour), stack: "all", barThickness: 18, borderRadius: 2 })),
+      datasets: kinds.map((kind) => ({ ...bar, label: kind.label, data: [], backgroundColor: colour(kind.colour) })),
     },
     options: {
       indexAxis: "y",
       interaction: { mode: "index", axis: "y", intersect: false },
       scales: {
-        x: { stacked: true, min: 0, grid: grid(), border: noBorder, ticks: { maxTicksLimit: 5, padding: 4, maxRotation: 0, callback: (value, at, ticks) => onAxis(value, ticks.at(-1).value) } },
+        x: { stacked: true, min: 0, grid: grid(), border: noBorder, ticks },
         y: { stacked: true, grid: noGrid, border: { color: colour("line") }, ticks: { padding: 8, crossAlign: "far" } },
       },
-      plugins: { tooltip: { callbacks: { label: (item) => ` ${text(item.raw)} ${item.dataset.label}` } } },
+      plugins: { tooltip: { callbacks: { title: fullName, label: (item) => ` ${text(item.raw)} ${item.dataset.label}` } } },
     },
   };
 }
 
-function drawStacked(canvasId, legendId, kinds, methods, valueOf, text, onAxis, title) {
-  const canvas = byId(canvasId);
-  const chart = chartOn(canvas, () => stackedConfig(kinds, text, onAxis));
-  const seen = METHODS.filter((method) => methods[method]);
-  chart.data.labels = seen.map((method) => (method === "BATCH+LATE_BINDING" ? ["BATCH+", "LATE_BINDING"] : method));
-  kinds.forEach((kind, i) => (chart.data.datasets[i].data = seen.map((method) => valueOf(methods[method], kind.key))));
-  chart.update("none");
-  legend(byId(legendId), kinds.map((kind) => ({ swatch: `c-${kind.colour}`, label: kind.label })));
-  const told = seen.map((method) => `${method}: ${kinds.map((kind) => `${text(valueOf(methods[method], kind.key))} ${kind.label}`).join(", ")}`);
-  setAttribute(canvas, "aria-label", `${title}. ${told.join("; ") || "No jobs yet"}.`);
-}
-
-function drawTimes(methods) {
-  drawStacked("times-canvas", "times-legend", TIMES, methods, (method, key) => method[key].mean ?? 0, seconds, secondsTick, "Mean time of a task");
-}
-
-function drawMessages(methods) {
-  drawStacked("messages-canvas", "messages-legend", MESSAGES, methods, perTask, short, tick, "Messages per task");
-}
-
-const perTask = (method, key) => (method.counts.tasks ? (method.counts[key] ?? 0) / method.counts.tasks : 0);
-
-function methodsTable(methods) {
-  const rows = METHODS.filter((method) => methods[method]).map((method) => {
-    const m = methods[method];
+function methodsTable(used, methods) {
+  const rows = used.map((name) => {
+    const { slowdown, response_s, wait_s, service_s, counts } = methods[name];
+    const times = [response_s.p50, response_s.p95, wait_s.mean, wait_s.p95, service_s.mean].map(seconds);
     return [
-      method, count(m.slowdown.count), ratio(m.slowdown.p50), ratio(m.slowdown.p95), ratio(m.slowdown.p99),
-      seconds(m.response_s.p50), seconds(m.response_s.p95), seconds(m.wait_s.mean), seconds(m.wait_s.p95), seconds(m.service_s.mean),
-      ...MESSAGES.map((kind) => short(perTask(m, kind.key))), count(m.counts.retried ?? 0), count(m.counts.failed ?? 0),
+      name,
+      count(slowdown.count),
+      ...[slowdown.p50, slowdown.p95, slowdown.p99].map(ratio),
+      ...times,
+      ...MESSAGES.kinds.map(({ key }) => short(perTask(methods[name], key))),
+      count(counts.retried ?? 0),
+      count(counts.failed ?? 0),
     ];
   });
   const header = ["Method", "Jobs", "÷ ideal p50", "p95", "p99", "Response p50", "p95", "Wait mean", "p95", "Service mean"];
-  return table([...header, ...MESSAGES.map((kind) => `${kind.label}/task`), "Run again", "Failed"], rows, "The methods compared");
+  const messages = MESSAGES.kinds.map((kind) => `${kind.label}/task`);
+  return table([...header, ...messages, "Run again", "Failed"], rows, "The methods compared");
 }

@@ -1,6 +1,8 @@
 // A worker that asks the server, away from the page: one request at a time, the next when the server has something new.
 // The page says what it looks at ({ path }) and whether anybody sees it ({ hidden }); it gets { stats, details } or { away }.
 
+import { STATS_PATH } from "./links.js";
+
 const HIDDEN_S = 15; // between two polls of a page that nobody sees
 const AWAY_S = 1; // between two tries while the server does not answer
 const TIMEOUT_S = 5; // for one answer
@@ -34,7 +36,7 @@ async function poll() {
   let wait = AWAY_S;
   try {
     const asked = path;
-    const [stats, details] = await Promise.all([get("/sparrow/stats"), asked ? get(asked) : null]);
+    const [stats, details] = await Promise.all([get(STATS_PATH), asked ? get(asked) : null]);
     postMessage({ stats: stats.value, path: asked, details: details && (details.found ? details.value : null) });
     wait = hidden ? HIDDEN_S : Math.min(Math.max(stats.wait + 0.03, 0.2), 5);
   } catch (error) {
@@ -44,9 +46,9 @@ async function poll() {
   timer = setTimeout(poll, again ? 0 : wait * 1000);
 }
 
-onmessage = ({ data }) => {
+addEventListener("message", ({ data }) => {
   path = data.path;
   const woken = hidden && !data.hidden;
   hidden = data.hidden;
   if (data.now || woken) poll();
-};
+});

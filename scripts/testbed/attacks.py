@@ -1,7 +1,7 @@
 """Attacks on one port, each at a bounded rate, for scripts and tests. As a program: one attack, in a process of its own.
 
-An attack is a generator: each step is one hostile act, and when it is closed it lets go of what it holds. An act that waits for the
-victim to answer or to hang up raises TimeoutError when it does neither.
+An attack is a generator: each step is one hostile act, and closing the generator closes its connections. An act that waits for the
+target to answer or to close the connection raises TimeoutError when the target does neither.
 """
 
 from __future__ import annotations
@@ -11,11 +11,10 @@ import contextlib
 import json
 import random
 import socket
-import struct
 import sys
 import time
 import zlib
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from itertools import zip_longest
 from pathlib import Path
 from typing import Callable, NamedTuple
@@ -23,93 +22,27 @@ from typing import Callable, NamedTuple
 from Pyro4 import message
 
 from scripts.testbed import mutations
+from scripts.testbed.target import Target, held, reset, send, was_closed
 from src.rmi import wire
-from src.sparrow.messages import MAX_TASKS
+from src.rmi.serializer import dump_call
+from src.rmi.settings import WireLimits
+from src.sparrow.jobspec import MAX_TASKS
 
-PATIENCE_S = 10.0  # for the victim to answer or to hang up: a greeting has 5 s, a request to the dashboard 4 s
 SILENT = 200  # connections that say nothing
 SLOW = 50  # connections that say a byte a second each
-
-
-PORTS = ("scheduler", "worker", "nameserver", "dashboard")
-
-
-class Target(NamedTuple):
-    """Whom to attack. ``object_id`` is the remote object there; empty for the dashboard, which speaks HTTP."""
-
-    host: str
-    port: int
-    object_id: str = ""
-    nameserver: str = ""
-    key: bytes | None = None
-
-    def connect(self) -> socket.socket:
-        return socket.create_connection((self.host, self.port), timeout=PATIENCE_S)
-
-    def parts(self, ours: bool = False) -> list[mutations.Part]:
-        """Valid messages to it, the first of which is a greeting; ``ours`` only as our own programs send them."""
-        speak = mutations.to_scheduler if ".scheduler." in self.object_id else mutations.to_worker
-        return speak(self.object_id, ours)
-
-    def opening(self) -> bytes:
-        """How a conversation begins that is as it should be."""
-        if not self.object_id:
-            return b"GET /sparrow/status HTTP/1.1\r\nHost: x\r\n\r\n"
-        return mutations.sealed(mutations.greeting(), 0, self.key)
-
 
 Steps = Generator[None, None, None]
 
 
-def send(target: Target, *pieces: bytes) -> bytes:
-    """Say all this on a connection of its own, then no more. What is answered until the victim hangs up."""
-    answer = b""
-    with target.connect() as peer, contextlib.suppress(ConnectionError):
-        for piece in pieces:
-            peer.sendall(piece)
-        with contextlib.suppress(OSError):
-            peer.shutdown(socket.SHUT_WR)
-        while part := peer.recv(65536):
-            answer += part
-    return answer
-
-
-def reset(peer: socket.socket) -> None:
-    """Close with a reset instead of a farewell."""
-    peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    peer.close()
-
-
-@contextlib.contextmanager
-def _held(target: Target, number: int) -> Iterator[list[socket.socket]]:
-    """So many connections to hold, none of them made yet."""
-    peers: list[socket.socket] = []
-    try:
-        yield peers
-    finally:
-        for peer in peers:
-            peer.close()
-
-
-def _was_closed(peer: socket.socket) -> bool:
-    peer.setblocking(False)
-    try:
-        return not peer.recv(4096)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True
-
-
 def silent(target: Target, rng: random.Random) -> Steps:
-    """200 connections that say nothing; the ones that are given up are made again."""
-    with _held(target, SILENT) as peers:
+    """200 connections that say nothing; those that the target closes are made again."""
+    with held() as peers:
         while True:
             if len(peers) < SILENT:
                 peers.append(target.connect())
             else:
                 peer = peers.pop(0)
-                if _was_closed(peer):
+                if was_closed(peer):
                     peer.close()
                 else:
                     peers.append(peer)
@@ -120,7 +53,7 @@ def slow(target: Target, rng: random.Random) -> Steps:
     """50 connections that say a byte a second each."""
     said: dict[socket.socket, int] = {}
     opening = target.opening()[:-1]
-    with _held(target, SLOW) as peers:
+    with held() as peers:
         while True:
             peer = target.connect() if len(peers) < SLOW else peers.pop(0)
             place = said.setdefault(peer, 0)
@@ -128,7 +61,7 @@ def slow(target: Target, rng: random.Random) -> Steps:
                 peer.send(opening[place % len(opening) :][:1])
                 said[peer] += 1
                 peers.append(peer)
-            except OSError:  # it was given up: the next one takes its place
+            except OSError:  # the target has closed it: the next one takes its place
                 del said[peer]
                 peer.close()
             yield
@@ -155,7 +88,7 @@ def noise(target: Target, rng: random.Random) -> Steps:
 
 def http(target: Target, rng: random.Random) -> Steps:
     """Requests as a browser or a scanner makes them; at the dashboard, those that it refuses."""
-    requests = (
+    requests: tuple[bytes, ...] = (
         b"GET /../../etc/passwd HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
         b"POST /sparrow HTTP/1.1\r\nHost: x\r\n\r\n",
     )
@@ -169,7 +102,7 @@ def claims(target: Target, rng: random.Random) -> Steps:
     """A header that claims 2 GB, or less than nothing, as the greeting or after it; and a part of what it claims."""
     while True:
         claimed = mutations.header(
-            rng.choice((message.MSG_CONNECT, message.MSG_INVOKE)), rng.choice((2**31 - 1, -5, wire.MAX_MESSAGE + 1))
+            rng.choice((message.MSG_CONNECT, message.MSG_INVOKE)), rng.choice((2**31 - 1, -5, WireLimits.max_payload_bytes + 1))
         )
         if not target.object_id:
             claimed = b"GET /sparrow HTTP/1.1\r\nHost: x\r\nContent-Length: 2147483647\r\n\r\n"
@@ -195,7 +128,7 @@ def nested(target: Target, rng: random.Random) -> Steps:
     texts = [b"'[" + b"[]," * 1_300_000 + b"[]]'", b"'" + b"[" * 90_000 + b"'"]
     while True:
         for payload in [one for some in zip_longest(wide, texts, deep) for one in some if one is not None]:
-            if len(payload) < wire.MAX_GREETING and rng.random() < 0.5:
+            if len(payload) < WireLimits.max_greeting_bytes and rng.random() < 0.5:
                 send(target, mutations.sealed((message.MSG_CONNECT, head + payload), 0, target.key))
             else:
                 send(target, target.opening(), mutations.sealed((message.MSG_INVOKE, head + call % payload), 1, target.key))
@@ -204,15 +137,17 @@ def nested(target: Target, rng: random.Random) -> Steps:
 
 def hoard(target: Target, rng: random.Random) -> Steps:
     """Connections that each send nearly all of a message as large as is allowed, and then wait."""
-    with _held(target, SILENT) as peers:
+    with held() as peers:
         while True:
             if len(peers) == SILENT:
                 peers.pop(0).close()
             peer = target.connect()
             peers.append(peer)
-            begun = mutations.header(message.MSG_INVOKE, wire.MAX_MESSAGE) if target.object_id else b"GET /" + b"a" * 16_000
+            begun = (
+                mutations.header(message.MSG_INVOKE, WireLimits.max_payload_bytes) if target.object_id else b"GET /" + b"a" * 16_000
+            )
             with contextlib.suppress(OSError):
-                peer.sendall(target.opening() + begun + bytes(wire.MAX_MESSAGE - 1 if target.object_id else 1))
+                peer.sendall(target.opening() + begun + bytes(WireLimits.max_payload_bytes - 1 if target.object_id else 1))
             yield
 
 
@@ -223,7 +158,7 @@ def mutated(target: Target, rng: random.Random) -> Steps:
         pieces = [target.opening()] if rng.random() < 0.8 else []
         pieces += [mutator.mutant() for _ in range(rng.choice((1, 1, 1, 4)))]
         if not target.object_id:
-            pieces = [mutator._mutated(target.opening())]
+            pieces = [mutator.mutated(target.opening())]
         send(target, *pieces)
         yield
 
@@ -241,12 +176,12 @@ def replayed(target: Target, rng: random.Random) -> Steps:
 
 
 def greedy(target: Target, rng: random.Random) -> Steps:
-    """The largest job there is, again and again, each under an id of its own. Whether it is taken or not, it is answered."""
+    """The largest job that is permitted, again and again, each under an id of its own. TimeoutError if one is not answered."""
     while True:
         job = json.dumps(
             {"id": f"greedy{rng.getrandbits(64):x}", "durations_s": [0.0] * MAX_TASKS, "method": "RANDOM", "wait": False}
         )
-        call = wire.dump_call(target.object_id, "schedule", (job,))
+        call = dump_call(target.object_id, "schedule", (job,), {})
         answer = send(target, target.opening(), mutations.sealed((message.MSG_INVOKE, call), 1, target.key))
         if b"accepted" not in answer and b"try later" not in answer:
             raise TimeoutError("neither accepted nor told to try later")
@@ -254,21 +189,23 @@ def greedy(target: Target, rng: random.Random) -> Steps:
 
 
 def lying(target: Target, rng: random.Random) -> Steps:
-    """A worker that lies in every way that the protocol lets it."""
+    """A worker that tells the scheduler whatever the protocol permits and is not true."""
     from scripts.testbed.liar import lies
 
     return lies(target.nameserver, target.object_id, target.key, rng)
 
 
 class Attack(NamedTuple):
+    """One kind of attack, and where it makes sense."""
+
     act: Callable[[Target, random.Random], Steps]
     per_s: float  # acts a second
     on_dashboard: bool = True
     on_workers: bool = True
-    occupies: bool = False  # workers, with what is taken from it: jobs come later then, and more memory is used
+    occupies: bool = False  # it submits tasks that workers run: jobs take longer then, and more memory is used
 
     def fits(self, port: str) -> bool:
-        """Whether it makes sense at one of PORTS. What fits a worker fits the name server too: both are remote objects."""
+        """Returns whether it makes sense at one of PORTS. The name server is a remote object, as a worker is."""
         return {"scheduler": True, "worker": self.on_workers, "nameserver": self.on_workers, "dashboard": self.on_dashboard}[port]
 
 
@@ -307,6 +244,7 @@ def attack(name: str, target: Target, for_s: float, most: int | None = None, per
 
 
 def main() -> int:
+    """Run one attack; the number of its acts is printed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name", choices=ATTACKS)
     parser.add_argument("address", help="HOST:PORT")

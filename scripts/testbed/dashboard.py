@@ -21,16 +21,17 @@ POLL_S = 1.0  # between two polls of one viewer
 
 
 class Dashboard:
-    """``server.py`` on a free port of this machine; ``restart`` takes the same one again. Gone at the end of the context."""
+    """A context manager: ``server.py`` on that port of this machine, by default on any free one."""
 
     def __init__(self, nameserver: str, port: int = 0) -> None:
         self._nameserver = nameserver
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 (open for as long as the process)
         self.port = port
-        self.process: subprocess.Popen
+        self.process: subprocess.Popen[str]
         self.start()
 
     def start(self) -> None:
+        """Start the process and wait for its address. Raises StartError if there is none."""
         command = [sys.executable, "-u", str(ROOT / "server.py"), "--host", "127.0.0.1", "--port", str(self.port)]
         self.process = subprocess.Popen(
             [*command, "--nameserver", self._nameserver],
@@ -51,16 +52,17 @@ class Dashboard:
         self.port = int(self.origin.rpartition(":")[2])
 
     def log(self) -> str:
+        """Returns what it has logged so far."""
         self._log.seek(0)
         return self._log.read().decode(errors="replace")
 
     def get(self, path: str) -> Any:
-        """What is at this path, as JSON."""
+        """Returns the JSON at this path. Raises OSError if there is none to be had."""
         with urllib.request.urlopen(self.origin + path, timeout=10) as answer:
             return json.load(answer)
 
     def stop(self, number: int = signal.SIGTERM) -> int:
-        """Its exit status."""
+        """Send it a signal and wait for its end. Returns its exit status."""
         self.process.send_signal(number)
         status = self.process.wait(5.0)
         if self.process.stdout is not None:
@@ -98,7 +100,7 @@ async def _viewer(port: int, begins_s: float, until: float, latencies: list[floa
 
 
 def watch(port: int, viewers: int, for_s: float) -> list[float]:
-    """Poll as so many open pages do. Returns the seconds that each poll took."""
+    """Poll as so many open pages do, for so many seconds. Returns the seconds that each poll took."""
 
     async def all_of_them() -> list[float]:
         latencies: list[float] = []

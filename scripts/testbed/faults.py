@@ -1,22 +1,22 @@
-"""The faults that are tried: processes that are killed, hang, come and go. ``_faults_around`` has those of network and machine.
+"""The faults that are tried: processes that are killed, hang, come and go. ``faults_around`` has those of network and machine.
 
 Each function causes one fault on a fresh cluster and returns the seconds that its recovery took; ``Fault.measure`` then checks that
-nothing was lost. The first line of a docstring is the fault, and up to when the clock runs.
+nothing was lost. The first line of a docstring says what breaks, and what ends the recovery.
 """
 
 from __future__ import annotations
 
 import signal
 import subprocess
-import sys
 import threading
 from concurrent.futures import Future
-from pathlib import Path
 
 import Pyro4
 
-from scripts.testbed.local_cluster import ROOT, end_with_parent
+from scripts.testbed import processes
+from scripts.testbed.local_cluster import client_command, end_with_parent
 from scripts.testbed.trial import Trial, TrialError, fault
+from src.Job import JobReport
 from src.sparrow.placement import METHODS
 
 LATE = "BATCH+LATE_BINDING"
@@ -26,7 +26,7 @@ GIVEN_UP_S = 4.0  # without an answer: 2.5 s, and what a busy machine adds
 
 @fault(NOTICED_S)
 def idle_worker_killed(trial: Trial) -> float:
-    """kill -9 of an idle worker: no job is sent there any more."""
+    """SIGKILL of an idle worker: no job is sent there any more."""
     running = trial.submit("RANDOM", 1, 0.5)
     busy = trial.a_worker_that("runs")
     victim = next(name for name in ("host1", "host2") if name != busy)
@@ -40,7 +40,7 @@ def idle_worker_killed(trial: Trial) -> float:
 
 @fault(NOTICED_S)
 def running_worker_killed(trial: Trial) -> float:
-    """kill -9 of a worker that runs a task: another worker has it."""
+    """SIGKILL of a worker that runs a task: another worker has it."""
     future = trial.submit("BATCH", 3, 0.6)
     trial.until_loaded(1)
     return _killed(trial, "host1", future)
@@ -48,7 +48,7 @@ def running_worker_killed(trial: Trial) -> float:
 
 @fault(NOTICED_S)
 def reserving_worker_killed(trial: Trial) -> float:
-    """kill -9 of a worker with reservations: all tasks are placed or reserved for elsewhere."""
+    """SIGKILL of a worker with reservations: all tasks are placed or reserved for elsewhere."""
     future = trial.submit(LATE, 9, 0.2)
     trial.until(lambda: (held := trial.stats()["workers"]["host1"])["runs"] and held["reservations"] > 1, "reservations on host1")
     placed_s = _killed(trial, "host1", future)
@@ -59,13 +59,13 @@ def reserving_worker_killed(trial: Trial) -> float:
 
 @fault(NOTICED_S)
 def queueing_worker_killed(trial: Trial) -> float:
-    """kill -9 of a worker with a queue: other workers have all of it."""
+    """SIGKILL of a worker with a queue: other workers have all of it."""
     future = trial.submit("BATCH", 9, 0.2)
     trial.until_loaded(3)
     return _killed(trial, "host1", future, at_least=2)
 
 
-def _killed(trial: Trial, victim: str, future: Future, at_least: int = 1) -> float:
+def _killed(trial: Trial, victim: str, future: Future[JobReport], at_least: int = 1) -> float:
     trial.kill(victim)
     placed_s = trial.until_placed_without(victim)
     report = future.result(30)
@@ -76,7 +76,7 @@ def _killed(trial: Trial, victim: str, future: Future, at_least: int = 1) -> flo
 
 @fault(5.0)
 def all_workers_killed(trial: Trial) -> float:
-    """kill -9 of all workers, new ones are started at once: they have all tasks."""
+    """SIGKILL of all workers, new ones are started at once: they have all tasks."""
     for method in METHODS:
         trial.submit(method, 4, 0.2)
     trial.until(lambda: trial.stats()["open_jobs"] == len(METHODS), "all jobs open")
@@ -122,7 +122,7 @@ def worker_stopped_20s(trial: Trial) -> float:
 
 
 def _stopped(trial: Trial, seconds: float) -> float:
-    """The others run for longer than it hangs, so what it tells when it wakes is about tasks that are still open."""
+    """The tasks run for longer than the worker hangs, so what it reports when it goes on is about tasks that are still open."""
     futures = [trial.submit("BATCH", 6, seconds / 3.5), trial.submit(LATE, 3, seconds / 3.5)]
     victim = "host1"
     trial.until(lambda: trial.cluster.load(victim) >= 2, f"work on {victim}")
@@ -149,7 +149,7 @@ def worker_joins(trial: Trial) -> float:
 
 @fault(3.0)
 def worker_restarted(trial: Trial) -> float:
-    """kill -9 of a worker, started again under its name: it has tasks again."""
+    """SIGKILL of a worker, started again under its name: it has tasks again."""
     trial.submit("BATCH", 9, 0.25)
     trial.until_loaded(3)
     trial.kill("host1")
@@ -182,7 +182,7 @@ def _open(trial: Trial) -> int:
 
 @fault(5.0)
 def only_scheduler_killed(trial: Trial) -> float:
-    """kill -9 of the only scheduler, started again at once: it has the clients' jobs."""
+    """SIGKILL of the only scheduler, started again at once: it has the clients' jobs."""
     _jobs_in_all_states(trial)
     trial.until(lambda: 2 <= _open(trial) <= 7, "half of the jobs reported")
     trial.kill("scheduler1")
@@ -193,7 +193,7 @@ def only_scheduler_killed(trial: Trial) -> float:
 
 @fault(0.3, schedulers=2)
 def scheduler_killed(trial: Trial) -> float:
-    """kill -9 of one of two schedulers: the other has its jobs."""
+    """SIGKILL of one of two schedulers: the other has its jobs."""
     _jobs_in_all_states(trial)
     trial.until(lambda: trial.stats(1)["open_jobs"] and trial.stats(2)["open_jobs"], "jobs with both")
     of_both = trial.stats(1)["open_jobs"] + trial.stats(2)["open_jobs"]
@@ -212,7 +212,7 @@ def scheduler_stopped(trial: Trial) -> float:
     trial.until(
         lambda: trial.stats(1)["open_jobs"] and trial.stats(1)["open_jobs"] + trial.stats(2)["open_jobs"] == 4, "jobs with both"
     )
-    trial.foreign_tasks = 3 * trial.stats(1)["open_jobs"]  # when it wakes it runs its copies to their end, for nobody
+    trial.foreign_tasks = 3 * trial.stats(1)["open_jobs"]  # when it goes on it runs its copies to their end
     trial.break_now()
     trial.cluster.kill("scheduler1", signal.SIGSTOP)
     handed_over_s = trial.until(lambda: trial.stats(2)["open_jobs"] >= _open(trial), "all open jobs with the other scheduler")
@@ -222,13 +222,13 @@ def scheduler_stopped(trial: Trial) -> float:
 
 @fault(8.0)
 def nameserver_killed(trial: Trial) -> float:
-    """kill -9 of the name server (memory), started again at once: all names are there."""
+    """SIGKILL of the name server (memory), started again at once: all names are there."""
     return _nameserver_killed(trial, "memory")
 
 
 @fault(3.0)
 def nameserver_killed_sql(trial: Trial) -> float:
-    """kill -9 of the name server (sql), started again at once: all names are there."""
+    """SIGKILL of the name server (sql), started again at once: all names are there."""
     trial.cluster.kill("nameserver")
     storage = f"sql:{trial.cluster.logs / 'names.sqlite'}"
     _start_nameserver(trial, storage)
@@ -268,19 +268,19 @@ def _all_registered(trial: Trial) -> float:
 
 @fault(1.0)
 def client_killed(trial: Trial) -> float:
-    """kill -9 of a client (its jobs run to their end): the scheduler has let go of it."""
+    """SIGKILL of a client (its jobs run to their end): the scheduler has let go of it."""
     trial.submit("BATCH", 3, 0.05).result(20)  # by now the workers have their connections to the scheduler
     before = _descriptors(trial)
-    command = [sys.executable, str(ROOT / "src" / "SparrowClient.py"), LATE, "3", "6", "0.1"]
+    jobs, tasks = 3, 6
     client = subprocess.Popen(
-        [*command, "--nameserver", trial.cluster.nameserver],
+        client_command(trial.cluster.nameserver, LATE, jobs, tasks, 0.1),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         preexec_fn=end_with_parent,
     )
     try:
-        trial.until(lambda: trial.stats()["open_jobs"] == 3, "its jobs open")
-        trial.foreign_tasks = 18
+        trial.until(lambda: trial.stats()["open_jobs"] == jobs, "its jobs open")
+        trial.foreign_tasks = jobs * tasks
     finally:
         trial.break_now()
         client.kill()
@@ -289,4 +289,4 @@ def client_killed(trial: Trial) -> float:
 
 
 def _descriptors(trial: Trial) -> int:
-    return len(list(Path(f"/proc/{trial.cluster.processes['scheduler1'].pid}/fd").iterdir()))
+    return processes.descriptors(trial.cluster.processes["scheduler1"].pid)

@@ -12,15 +12,18 @@ from pathlib import Path
 
 import Pyro4
 
+from scripts.testbed import processes
 from scripts.testbed.faults import GIVEN_UP_S, LATE
 from scripts.testbed.network import NetworkCluster, why_not
 from scripts.testbed.trial import Trial, TrialError, fault, fault_of
+from src.Job import JobReport
 from src.sparrow.placement import METHODS
 
 HOUR_S = 3600.0
 DELAY_S = 0.2
 WATCHED_S = 1.5  # for how long a process that can open nothing is watched
 BUSY = 0.3  # the share of a core that such a process may use
+SPARE_DESCRIPTORS = 8  # that such a process has for new connections
 SHIM = '''
 import os, time
 
@@ -74,7 +77,7 @@ def _parted(trial: Trial, *directions: tuple[str, str]) -> float:
     for sender, receiver in directions:
         _network(trial).network.drop(sender, receiver)
     placed_s = trial.until_placed_without("host1")
-    threading.Event().wait(0.5)  # the worker ends tasks that nobody waits for from it
+    threading.Event().wait(0.5)  # in which the worker ends tasks that others run by now
     _network(trial).network.heal()
     if not sum(future.result(30).retried for future in futures):
         raise TrialError("no task was run again")
@@ -149,12 +152,11 @@ def worker_without_descriptors(trial: Trial) -> float:
 
 
 def _without_descriptors(trial: Trial, name: str, object_name: str) -> float:
-    for method in METHODS:  # who talks to whom is connected after that
+    for method in METHODS:  # all connections that jobs need are made by then
         trial.submit(method, 9, 0.02).result(20)
     pid = trial.cluster.processes[name].pid
-    in_use = len(list(Path(f"/proc/{pid}/fd").iterdir()))
     limit, most = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-    resource.prlimit(pid, resource.RLIMIT_NOFILE, (in_use + 8, most))
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (processes.descriptors(pid) + SPARE_DESCRIPTORS, most))
     uri = trial.cluster.proxy(object_name)._pyroUri
     trial.submit("BATCH", 9, WATCHED_S / 3)
     with trial.nobody_lost():
@@ -162,13 +164,13 @@ def _without_descriptors(trial: Trial, name: str, object_name: str) -> float:
             for _ in range(100):
                 crowd.enter_context(socket.create_connection((uri.host, uri.port), 5.0))
             trial.until(lambda: not _answers(uri, 0.2), "nobody else served")
-            used_s, began_s = _cpu_s(pid), time.monotonic()
-            futures: list[Future] = []
+            used_s, began_s = processes.cpu_s([pid]), time.monotonic()
+            futures: list[Future[JobReport]] = []
             while time.monotonic() < began_s + WATCHED_S:
                 futures = [trial.submit(method, 6, 0.01) for method in METHODS]
                 for future in futures:
                     future.result(10)
-            jobs_cpu_s = (_cpu_s(pid) - used_s) / (time.monotonic() - began_s)
+            jobs_cpu_s = (processes.cpu_s([pid]) - used_s) / (time.monotonic() - began_s)
             if _answers(uri, 0.2):
                 raise TrialError("somebody else was served meanwhile: its descriptors were not used up")
         trial.break_now()
@@ -177,10 +179,6 @@ def _without_descriptors(trial: Trial, name: str, object_name: str) -> float:
     if jobs_cpu_s > BUSY:
         raise TrialError(f"it used {jobs_cpu_s:.0%} of a core while it could open nothing")
     return served_s
-
-
-def _cpu_s(pid: int) -> float:
-    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
 
 
 def _answers(uri: Pyro4.URI, within_s: float) -> bool:
@@ -197,8 +195,8 @@ def _answers(uri: Pyro4.URI, within_s: float) -> bool:
 def clock_set_back(trial: Trial) -> float:
     """The clock is set back an hour (in scheduler and worker, by a shim for time.time): the tasks of the next job are on workers.
 
-    The machine's own clock stays as it is, for it is not ours: what is simulated is what these two processes see of it. No system
-    call is deceived; the programs ask for the time of day through time.time alone.
+    The machine's own clock stays as it is. The two processes get a ``time.time`` that jumps, which is the only way in which the
+    programs ask for the time of day.
     """
     folder = trial.cluster.logs / "shim"
     folder.mkdir()

@@ -27,17 +27,22 @@ _PR_SET_PDEATHSIG = 1
 
 
 class StartError(Exception):
-    """A process of the cluster ended or did not get ready; the text has the end of its log."""
+    """Raised when a process of the cluster ends or does not get ready; the text has the end of its log."""
 
 
 def end_with_parent() -> None:
-    """Between fork and exec: have the kernel end this process when its parent ends, however that happens (Linux only)."""
+    """Have the kernel end this process when its parent ends, however that happens (Linux only). For ``preexec_fn``."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
+def client_command(nameserver: str, *arguments: object) -> list[str]:
+    """Returns the client's command line for the cluster with that name server."""
+    return [sys.executable, str(ROOT / "src" / "SparrowClient.py"), *map(str, arguments), "--nameserver", nameserver]
+
+
 class LocalCluster:
-    """Starts as a context manager and is gone at its end. ``logs`` is a folder with what each process said.
+    """A context manager: the processes start with the block and end with it. ``logs`` is a folder with a log for each.
 
     The name server is pyro4-ns, or with ``own_nameserver`` the one of src/NameServer.py.
     """
@@ -56,8 +61,8 @@ class LocalCluster:
         self._log_level = log_level
         self._python = python
         self.address = "127.0.0.1"  # of the name server
-        self.outputs: dict[str, Path] = {}  # process -> where it says what it has to say, instead of in ``logs``
-        self._folder: tempfile.TemporaryDirectory | None = None
+        self.outputs: dict[str, Path] = {}  # process -> file for its output, instead of one in ``logs``
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
         self.logs = Path()
         self.nameserver = ""
         key_file = os.environ.get("SPARROW_KEY_FILE")
@@ -66,7 +71,7 @@ class LocalCluster:
         except OSError as error:
             raise StartError(f"the key file cannot be read: {key_file}: {error.strerror}") from None
         self.variables = {"PYRO_HMAC_KEY": self.key.decode()} if self.key else {}  # in the environment of what starts from now on
-        self.processes: dict[str, subprocess.Popen] = {}
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def __enter__(self) -> LocalCluster:
         self._folder = tempfile.TemporaryDirectory(prefix="sparrow-")
@@ -88,12 +93,13 @@ class LocalCluster:
         self.stop()
 
     def environment(self) -> dict[str, str]:
-        """The environment for a command that is to use this cluster."""
+        """Returns the environment for a command that is to use this cluster."""
         host, _, port = self.nameserver.rpartition(":")
         path = f"{Path(self._python).parent}{os.pathsep}{os.environ.get('PATH', '')}"
         return {**os.environ, "PYRO_NS_HOST": host, "PYRO_NS_PORT": port, "PATH": path}
 
     def start_nameserver(self, port: int = 0, storage: str = "memory") -> None:
+        """Start the name server and wait for its address. Port 0 is any free one; ``storage`` as pyro4-ns has it."""
         if self._own_nameserver:
             options = ("--host", self.address, "--port", str(port), "--storage", storage)
             self._spawn("nameserver", str(ROOT / "src" / "NameServer.py"), *options)
@@ -102,9 +108,11 @@ class LocalCluster:
         self.nameserver = self._await_log("nameserver", r"(?:NS running on|name server is ready at) ([0-9.]+:\d+)")
 
     def start_scheduler(self, number: int = 1, *options: str) -> None:
+        """Start a scheduler, with options of its command line."""
         self._serve(f"scheduler{number}", "Scheduler.py", "--number", str(number), *options)
 
     def start_worker(self, name: str, slots: int = 1, *options: str) -> None:
+        """Start a worker, with options of its command line."""
         self._serve(name, "Worker.py", "--name", name, "--slots", str(slots), *options)
 
     def _serve(self, name: str, script: str, *options: str) -> None:
@@ -119,11 +127,12 @@ class LocalCluster:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C is for us: we end them in order
+                start_new_session=True,  # so that Ctrl-C reaches only us, and we end them in order
                 preexec_fn=end_with_parent,
             )
 
     def log(self, name: str) -> str:
+        """Returns what that process has logged so far."""
         return (self.logs / f"{name}.log").read_text(errors="replace")
 
     def _await_log(self, name: str, pattern: str) -> str:
@@ -158,7 +167,7 @@ class LocalCluster:
         return bool(stats) and workers <= set(stats["workers"])
 
     def stats(self, scheduler: int = 1) -> dict[str, Any]:
-        """What that scheduler says of itself; empty while it cannot be reached."""
+        """Returns the stats of that scheduler; empty while it cannot be reached."""
         try:
             with self.proxy(f"sparrow.scheduler.{scheduler}") as proxy:
                 return dict(proxy.stats())
@@ -166,12 +175,12 @@ class LocalCluster:
             return {}
 
     def load(self, worker: str) -> int:
-        """Tasks and reservations that the worker has."""
+        """Returns the number of tasks and reservations that the worker has."""
         with self.proxy(f"sparrow.worker.{worker}") as proxy:
             return int(proxy.find_load())
 
     def holds_nothing(self) -> bool:
-        """Whether nothing is left of any job: not with the schedulers, not on the workers."""
+        """Returns whether nothing is left of any job: neither with the schedulers nor on the workers."""
         for name in [name for name in self.processes if name.startswith("scheduler")]:
             stats = self.stats(int(name[len("scheduler") :]))
             if not stats or stats["open_jobs"] or any(w["runs"] or w["reservations"] for w in stats["workers"].values()):
@@ -182,7 +191,7 @@ class LocalCluster:
             return False
 
     def proxy(self, name: str) -> Pyro4.Proxy:
-        """A remote object of this cluster. NamingError if there is none of that name."""
+        """Returns a proxy of a remote object of this cluster. Raises NamingError if there is none of that name."""
         host, _, port = self.nameserver.rpartition(":")
         with Pyro4.locateNS(host, int(port), hmac_key=self.key) as names:
             proxy = Pyro4.Proxy(names.lookup(name))

@@ -1,4 +1,4 @@
-"""Valid messages of our protocol, and what becomes of them in hostile hands: the material of the attacks and of the fuzz tests."""
+"""Valid messages of our protocol, and mutants of them, for the attacks and the fuzz tests."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ import Pyro4
 from Pyro4 import message
 
 from src.rmi import wire
+from src.rmi.serializer import dump, dump_call
 from src.sparrow import messages as m
 
-Part = tuple  # (kind: int, payload: bytes): one message before it is sealed
+Part = tuple[int, bytes]  # kind, payload: one message before it gets its header
 
-NOTHING_S = 1e-99  # a task's duration that no flipped byte makes longer than a blink, or else than is accepted
-FLAGS = (
+NOTHING_S = 1e-99  # a task's duration; with any one byte changed it is still next to nothing, or refused
+FLAGS: tuple[int, ...] = (
     message.FLAGS_EXCEPTION,
     message.FLAGS_COMPRESSED,
     message.FLAGS_ONEWAY,
@@ -39,45 +40,62 @@ NASTY = [
 
 
 def greeting(who: object = "a client") -> Part:
-    return message.MSG_CONNECT, wire.dump({"handshake": who, "object": "Pyro.Daemon"})
+    """Returns the first message of a connection."""
+    return message.MSG_CONNECT, dump({"handshake": who, "object": "Pyro.Daemon"})
 
 
 def call(object_id: str, method: str, *arguments: object) -> Part:
-    return message.MSG_INVOKE, wire.dump_call(object_id, method, arguments)
+    """Returns a call of a remote method."""
+    return message.MSG_INVOKE, dump_call(object_id, method, arguments, {})
+
+
+def batches(to: str) -> dict[str, list[m.Message]]:
+    """Returns for each remote method of a scheduler or a worker that takes a batch an example of each message that it takes.
+
+    They are about a job that does not exist, and no task of theirs takes any time.
+    """
+    found: dict[str, list[m.Message]] = {}
+    for kind in m.KINDS.values():
+        if kind.to == to and not kind.is_answer and kind is not m.Probe:
+            known = {"job": "mutant", "duration_s": NOTHING_S}
+            example = kind.example().replace(**{name: value for name, value in known.items() if name in kind.fields})
+            found.setdefault(kind.method, []).append(example)
+    return found
 
 
 def to_scheduler(object_id: str, ours: bool = False) -> list[Part]:
-    """Calls that a scheduler takes, none of which gives it work worth the name; ``ours`` only as our own programs make them."""
+    """Returns calls that a scheduler takes, none of which gives it any work to speak of; ``ours`` only as our programs do."""
     job = {"id": "mutant", "durations_s": [NOTHING_S, NOTHING_S], "method": "BATCH", "wait": False}
-    rows = [m.Done("mutant", 0, 1, 0.0, 0.1), m.Ask("mutant", 0), m.Held([], [], [("mutant", 0, 1)], []), m.Leave([])]
     said = [
         greeting({"name": "sparrow.worker.mutant", "incarnation": "a", "uri": "PYRO:a@127.0.0.1:9", "slots": 1}),
         call(object_id, "stats", '["mutant"]', True, False),
         call(object_id, "schedule", json.dumps(job)),
-        call(object_id, "task_completed", "mutant", "a", m.encode(rows)),
-        call(object_id, "request_task", "mutant", "a", m.encode(rows[:2])),
+        *(call(object_id, method, "mutant", "a", m.encode(batch)) for method, batch in batches(m.SCHEDULER).items()),
     ]
     if ours:
         return said
-    others = call(object_id, "task_completed", "mutant", "a", [list(row) for row in json.loads(m.encode(rows))])
-    return [*said, call(object_id, "stats"), call(object_id, "schedule", job), others, *_to_any_daemon(object_id)]
+    others = [call(object_id, method, "mutant", "a", as_lists(batch)) for method, batch in batches(m.SCHEDULER).items()]
+    return [*said, call(object_id, "stats"), call(object_id, "schedule", job), *others, *_to_any_daemon(object_id)]
 
 
 def to_worker(object_id: str, ours: bool = False) -> list[Part]:
-    """Calls that a worker takes, in the name of a scheduler that nobody finds; ``ours`` only as our own programs make them."""
+    """Returns calls that a worker takes, in the name of a scheduler that does not exist; ``ours`` only as our programs do."""
     scheduler = "sparrow.scheduler.9999"
-    runs = [m.Launch("mutant", 0, 1, NOTHING_S), m.Heartbeat([("mutant", 0, 1)], [("mutant", 5)])]
-    reservations = [m.Reserve("mutant", 5), m.Cancel("mutant", 5), m.Drop("mutant", 0, 1)]
     said = [
         greeting({"name": scheduler, "incarnation": "a", "uri": "PYRO:a@127.0.0.1:9"}),
         call(object_id, "find_load"),
-        call(object_id, "add_task", scheduler, "a", m.encode(runs)),
-        call(object_id, "set_late_binding", scheduler, "a", m.encode(reservations)),
+        *(call(object_id, method, scheduler, "a", m.encode(batch)) for method, batch in batches(m.WORKER).items()),
     ]
     if ours:
         return said
-    others = call(object_id, "add_task", scheduler, "a", [list(row) for row in json.loads(m.encode(runs))])
-    return [*said, call(object_id, "get_name"), others, *_to_any_daemon(object_id)]
+    others = [call(object_id, method, scheduler, "a", as_lists(batch)) for method, batch in batches(m.WORKER).items()]
+    return [*said, call(object_id, "get_name"), *others, *_to_any_daemon(object_id)]
+
+
+def as_lists(batch: list[m.Message]) -> list[list[object]]:
+    """Returns a batch as another program may send it: not as text, but as lists."""
+    rows: list[list[object]] = json.loads(m.encode(batch))
+    return rows
 
 
 def _to_any_daemon(object_id: str) -> list[Part]:
@@ -90,25 +108,25 @@ def _to_any_daemon(object_id: str) -> list[Part]:
 
 
 def to_client(answer: str) -> list[Part]:
-    """What a daemon answers: to a greeting, and to calls."""
+    """Returns answers of a daemon: to a greeting, and to calls."""
     return [
-        (message.MSG_CONNECTOK, wire.dump({"name": "sparrow.worker.host1", "incarnation": "a", "uri": "", "slots": 1})),
-        (message.MSG_CONNECTFAIL, wire.dump("go away")),
-        (message.MSG_RESULT, wire.dump(answer)),
-        (message.MSG_RESULT, wire.dump(5)),
-        (message.MSG_RESULT, wire.dump(ValueError("no"))),
-        (message.MSG_RESULT, wire.dump({"a": [1, None, (2.5, "b")]})),
+        (message.MSG_CONNECTOK, dump({"name": "sparrow.worker.host1", "incarnation": "a", "uri": "", "slots": 1})),
+        (message.MSG_CONNECTFAIL, dump("go away")),
+        (message.MSG_RESULT, dump(answer)),
+        (message.MSG_RESULT, dump(5)),
+        (message.MSG_RESULT, dump(ValueError("no"))),
+        (message.MSG_RESULT, dump({"a": [1, None, (2.5, "b")]})),
         (message.MSG_PING, b"pong"),
     ]
 
 
 def sealed(part: Part, seq: int = 0, key: bytes | None = None) -> bytes:
-    """A message with the right checksum, and the right digest if there is a key."""
+    """Returns the bytes of a message with the right checksum, and the right digest if there is a key."""
     return wire.to_bytes(part[0], part[1], seq, key)
 
 
 class Mutator:
-    """Makes hostile bytes of valid messages. ``key`` is the victim's: then many mutants carry the right digest, others none."""
+    """Makes mutants of valid messages. ``key`` is the target's: then many mutants carry the right digest, others none."""
 
     def __init__(self, parts: Sequence[Part], rng: random.Random, key: bytes | None = None) -> None:
         self._parts = parts
@@ -116,6 +134,7 @@ class Mutator:
         self._key = key
 
     def mutant(self) -> bytes:
+        """Returns a message with something wrong in it, ready to be sent."""
         return self._rng.choice((self._inside, self._inside, self._of_the_header, self._outside, self._without_a_key))()
 
     def _part(self) -> Part:
@@ -127,7 +146,7 @@ class Mutator:
     def _inside(self) -> bytes:
         """The payload is mutated; checksum and digest are right."""
         kind, payload = self._part()
-        return sealed((kind, self._mutated(payload)), self._seq(), self._key)
+        return sealed((kind, self.mutated(payload)), self._seq(), self._key)
 
     def _of_the_header(self) -> bytes:
         """The header's fields are anything at all, with the right checksum."""
@@ -141,13 +160,14 @@ class Mutator:
 
     def _outside(self) -> bytes:
         """The whole message is mutated, so that checksum and digest are mostly wrong."""
-        return self._mutated(sealed(self._part(), self._seq(), self._key))
+        return self.mutated(sealed(self._part(), self._seq(), self._key))
 
     def _without_a_key(self) -> bytes:
-        """A valid message in the name of somebody who has not the key, or another one."""
+        """A valid message of somebody who has no key, or another one."""
         return sealed(self._part(), self._seq(), self._rng.choice((None, b"another key")))
 
-    def _mutated(self, data: bytes) -> bytes:
+    def mutated(self, data: bytes) -> bytes:
+        """Returns these bytes with one to five changes."""
         for _ in range(self._rng.choice((1, 1, 1, 2, 5))):
             data = self._rng.choice(self._WAYS)(self, data)
         return data
@@ -184,12 +204,21 @@ class Mutator:
         start = self._rng.randrange(len(data) + 1)
         return start, min(len(data), start + self._rng.choice((1, 4, 20, len(data))))
 
-    _WAYS: tuple[Callable, ...] = (_flipped, _flipped, _truncated, _doubled, _spliced, _shortened, _poisoned, _poisoned)
+    _WAYS: tuple[Callable[[Mutator, bytes], bytes], ...] = (
+        _flipped,
+        _flipped,
+        _truncated,
+        _doubled,
+        _spliced,
+        _shortened,
+        _poisoned,
+        _poisoned,
+    )
 
 
 def header(kind: int, size: int = 0, flags: int = 0, tag: bytes = b"PYRO", checksum: int | None = None) -> bytes:
-    """A header alone, which claims what it likes; its checksum is right unless it is given."""
+    """Returns a header alone, with any claim in it; its checksum is right unless one is given."""
     version = Pyro4.constants.PROTOCOL_VERSION
     total = kind + version + size + wire.SERPENT_ID + flags + message.Message.checksum_magic
     fields = (tag, version, kind, flags, 0, size, wire.SERPENT_ID, 0, 0)
-    return wire._HEADER.pack(*fields, total & 0xFFFF if checksum is None else checksum)
+    return wire.HEADER.pack(*fields, total & 0xFFFF if checksum is None else checksum)

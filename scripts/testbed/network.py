@@ -1,8 +1,8 @@
 """Hosts of their own on this machine, and a network between them that loses and delays what it is told to.
 
 Each host is a network namespace with a TUN device; a process of ours reads packets from one and writes them to another. That needs
-root, Linux, /dev/net/tun and the ip command, and nothing else of the kernel's network. Nothing of it has a name in the system, so
-nothing is left once the processes in it and this one have ended.
+root, Linux, /dev/net/tun and the ip command. Nothing of it has a name in the system, so the kernel removes it when the processes in
+it and this one have ended.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ _OURS = "/proc/thread-self/ns/net"
 
 
 def why_not() -> str:
-    """Why there can be no such network here; empty if there can."""
+    """Returns why there can be no such network here; empty if there can."""
     if not sys.platform.startswith("linux"):
-        return "network namespaces are a thing of Linux"
+        return "network namespaces need Linux"
     if os.geteuid() != 0:
         return "making network namespaces needs root"
     if not os.path.exists("/dev/net/tun"):
@@ -42,7 +42,7 @@ def why_not() -> str:
 
 
 class Network:
-    """Starts as a context manager and is gone at its end. A thread is on this machine, or ``inside`` one of the hosts."""
+    """A context manager: the hosts exist within the block. A thread is on this machine, or ``inside`` one of the hosts."""
 
     def __init__(self, hosts: Sequence[str]) -> None:
         self._hosts = tuple(hosts)
@@ -91,7 +91,7 @@ class Network:
                 subprocess.run(["ip", *command.split()], check=True)
         return device
 
-    def _end_router(self, router: subprocess.Popen) -> None:
+    def _end_router(self, router: subprocess.Popen[str]) -> None:
         router.kill()
         router.wait()
         for pipe in (self._to_router, self._from_router):
@@ -99,28 +99,29 @@ class Network:
                 pipe.close()
 
     def address(self, host: str) -> str:
+        """Returns the address of a host."""
         return f"{_SUBNET}{self._hosts.index(host) + 1}"
 
     @contextmanager
     def inside(self, host: str) -> Iterator[None]:
-        """What this thread opens and starts in the block, it opens and starts on that host."""
+        """Within the block this thread opens sockets and starts processes on that host."""
         with _back_afterwards():
             _check(_libc().setns(self._namespaces[host], _CLONE_NEWNET))
             yield
 
     def drop(self, sender: str, receiver: str) -> None:
-        """Lose all packets of that direction, until ``heal``."""
+        """Drop all packets of that direction until ``heal``."""
         self._tell([self.address(sender), self.address(receiver), None])
 
     def delay(self, sender: str, receiver: str, seconds: float) -> None:
-        """Have all packets of that direction arrive so much later, until ``heal``."""
+        """Delay all packets of that direction until ``heal``."""
         self._tell([self.address(sender), self.address(receiver), seconds])
 
     def heal(self) -> None:
-        """All packets arrive at once."""
+        """End all drops and delays."""
         self._tell([])
 
-    def _tell(self, rule: list) -> None:
+    def _tell(self, rule: list[str | float | None]) -> None:
         """Returns when it is in force."""
         self._to_router.write(json.dumps(rule) + "\n")
         if self._from_router.readline() != "done\n":
@@ -149,14 +150,8 @@ class NetworkCluster(LocalCluster):
             super().__exit__(kind, error, trace)
 
     def _serve(self, name: str, script: str, *options: str) -> None:
-        """Beyond loopback a service wants a key, or to be told that none is meant."""
-        knows = (
-            "--insecure"
-            in subprocess.run(
-                [sys.executable, str(ROOT / "src" / script), "--help"], capture_output=True, text=True, check=True
-            ).stdout
-        )
-        super()._serve(name, script, *options, *(["--insecure"] if knows else []))
+        """Start a service that listens beyond loopback: it needs a key, or --insecure."""
+        super()._serve(name, script, *options, "--insecure")
 
     def _spawn(self, name: str, *arguments: str) -> None:
         with self.network.inside(name):
@@ -174,7 +169,7 @@ def _check(result: int) -> None:
 
 @contextmanager
 def _back_afterwards() -> Iterator[None]:
-    """This thread may go to another network namespace in the block, and is back where it was at its end."""
+    """Return this thread to its network namespace at the end of the block."""
     former = os.open(_OURS, os.O_RDONLY)
     try:
         yield

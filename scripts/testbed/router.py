@@ -1,4 +1,4 @@
-"""The process between the hosts of ``_network``: it carries packets from one network device to another, or late, or not at all.
+"""The process between the hosts of ``network``: it carries packets between their devices, delays some and drops others.
 
 An argument ADDRESS=DESCRIPTOR for each host. A rule is a line of JSON on standard input: ``[sender, receiver, seconds]``, how much
 later, or null for never, or ``[]`` for an end of all rules. The answer is a line, when it is in force.
@@ -56,7 +56,7 @@ def route(devices: dict[bytes, int]) -> None:
 
 
 def _deliver(device: int, packet: bytes) -> None:
-    with suppress(BlockingIOError):  # a full device loses packets, as networks do
+    with suppress(BlockingIOError):  # a full device drops packets, as a network does
         os.write(device, packet)
 
 

@@ -1,4 +1,4 @@
-"""One fault under running jobs: what is broken, how long it takes to be made good, and the check that nothing was lost."""
+"""One fault under running jobs: what breaks, how long the recovery takes, and the check that nothing was lost."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ import Pyro4
 from scripts.testbed.local_cluster import LocalCluster
 from src.Job import Job, JobReport
 from src.simulation import audit
-from src.sparrow import messages as m
+from src.sparrow.jobspec import JobSpec
 from src.sparrow.placement import METHODS
+from src.sparrow.reports import Report
 from src.SparrowClient import SparrowClient
 
 SETTLED_S = 60.0  # for all jobs to end, on a busy machine
@@ -24,11 +25,11 @@ WARM_UP_TASKS, WARM_UP_S = 4, 0.03
 
 
 class TrialError(AssertionError):
-    """What was to be proven does not hold; the text says what."""
+    """Raised when a fault lost or doubled something, or the recovery did not come; the text says what is wrong."""
 
 
 class Fault(NamedTuple):
-    """A fault that can be tried. ``what`` breaks, and the clock runs until ``then``; more than ``limit_s`` is too long."""
+    """A fault that can be tried. ``what`` breaks, and the recovery ends with ``then``, at most ``limit_s`` later."""
 
     name: str
     what: str
@@ -39,10 +40,10 @@ class Fault(NamedTuple):
     why_not: Callable[[], str]  # why it cannot be tried here; empty if it can
 
     def measure(self) -> float:
-        """Seconds from the fault to its recovery, on a cluster of its own. TrialError if anything was lost or counted twice."""
+        """Returns the seconds from fault to recovery, on a cluster of its own. TrialError if anything was lost or counted twice."""
         with self.cluster() as cluster, SparrowClient(cluster.nameserver) as client:
             trial = Trial(cluster, client)
-            for method in METHODS:  # who talks to whom is connected from here on, and has been for a while
+            for method in METHODS:  # all connections that jobs need are made by then
                 trial.submit(method, WARM_UP_TASKS, WARM_UP_S).result(SETTLED_S)
             recovery_s = self.cause(trial)
             trial.settle()
@@ -53,14 +54,14 @@ FAULTS: dict[str, Fault] = {}  # by name, in the order in which they are shown
 
 
 def fault(limit_s: float, workers: int = 3, schedulers: int = 1) -> Callable[[Callable[[Trial], float]], Fault]:
-    """Make a fault of a function that causes it. The first line of its docstring is WHAT: THEN."""
+    """Make a fault of a function that causes it. The first line of the function's docstring is WHAT: THEN."""
     return fault_of(limit_s, lambda: LocalCluster(workers, schedulers=schedulers))
 
 
 def fault_of(
     limit_s: float, cluster: Callable[[], LocalCluster], why_not: Callable[[], str] = lambda: ""
 ) -> Callable[[Callable[[Trial], float]], Fault]:
-    """The same on a cluster of another kind."""
+    """Make a fault on a cluster of another kind, as ``fault`` does on one of local processes."""
 
     def add(cause: Callable[[Trial], float]) -> Fault:
         what, _, then = (cause.__doc__ or "").partition("\n")[0].rstrip(".").partition(": ")
@@ -71,25 +72,26 @@ def fault_of(
 
 
 class Trial:
-    """A cluster, a client with jobs in it, and a clock that starts when something breaks."""
+    """A cluster, the jobs that were submitted to it, and a clock that starts when something breaks."""
 
     def __init__(self, cluster: LocalCluster, client: SparrowClient) -> None:
         self.cluster = cluster
         self.client = client
-        self.jobs: list[tuple[m.JobSpec, Future]] = []
+        self.jobs: list[tuple[JobSpec, Future[JobReport]]] = []
         self.foreign_tasks = 0  # of jobs that others have submitted
         self._broken_s = time.monotonic()
         self._proxies: dict[int, Pyro4.Proxy] = {}
         self._lives = {number: self.stats(number)["incarnation"] for number in self._schedulers()}
 
-    def submit(self, method: str, tasks: int, each_s: float) -> Future:
+    def submit(self, method: str, tasks: int, each_s: float) -> Future[JobReport]:
+        """Submit a job of equal tasks, each of so many seconds. ``settle`` checks its report."""
         job = Job(None, tasks, each_s)
         future = self.client.submit(job, method)
-        self.jobs.append((m.JobSpec(job.wire_id, job.durations_s, method, True), future))
+        self.jobs.append((JobSpec(job.wire_id, job.durations_s, method, True), future))
         return future
 
     def stats(self, scheduler: int = 1) -> dict[str, Any]:
-        """What that scheduler says in brief, on a connection that is kept; empty while it cannot be reached."""
+        """Returns the brief stats of that scheduler, over a connection that is kept; empty while it cannot be reached."""
         try:
             if scheduler not in self._proxies:
                 self._proxies[scheduler] = self.cluster.proxy(f"sparrow.scheduler.{scheduler}")
@@ -99,11 +101,11 @@ class Trial:
             return {}
 
     def break_now(self) -> None:
-        """The clock of ``until`` starts."""
+        """Start the clock of ``until``."""
         self._broken_s = time.monotonic()
 
     def kill(self, *names: str) -> None:
-        """kill -9, all at the same time; the clock of ``until`` starts."""
+        """Send SIGKILL to all of them at the same time, and start the clock of ``until``."""
         self.break_now()
         for name in names:
             self.cluster.processes[name].kill()
@@ -111,7 +113,7 @@ class Trial:
             self.cluster.processes.pop(name).wait()
 
     def until(self, condition: Callable[[], object], what: str, within_s: float = 20.0) -> float:
-        """Wait until it is true. Returns the seconds since something broke. TrialError if that is not to be."""
+        """Wait until the condition is true. Returns the seconds since something broke. Raises TrialError after ``within_s``."""
         deadline_s = time.monotonic() + within_s
         while not condition():
             if time.monotonic() > deadline_s:
@@ -130,7 +132,7 @@ class Trial:
 
     @staticmethod
     def all_is_out(stats: dict[str, Any]) -> bool:
-        """Whether every open task is on a worker, or has a reservation out."""
+        """Returns whether every open task is on a worker, or has a reservation there."""
         return not stats["open_tasks"]["waiting"] or any(held["reservations"] for held in stats["workers"].values())
 
     def a_worker_that(self, holds: str, at_least: int = 1) -> str:
@@ -152,7 +154,7 @@ class Trial:
 
     @contextmanager
     def nobody_lost(self) -> Iterator[None]:
-        """TrialError if a scheduler or worker gives another up within the block."""
+        """Raise TrialError if a scheduler or worker gives another one up within the block."""
         logs = sorted(self.cluster.logs.glob("[hs]*.log"))  # of workers and schedulers
         before = [log.read_text().count("is lost") for log in logs]
         yield
@@ -161,7 +163,7 @@ class Trial:
                 raise TrialError(f"somebody was given up:\n{log.read_text()[-1000:]}")
 
     def settle(self) -> None:
-        """Wait until all jobs have ended and check the books: each job reported once, each task counted once, nothing left."""
+        """Wait until all jobs have ended and check that each was reported once, each task counted once, and nothing is left."""
         deadline_s = time.monotonic() + SETTLED_S
         reports = [future.result(max(0.0, deadline_s - time.monotonic())) for _, future in self.jobs]
         self.until(self.cluster.holds_nothing, "the books empty", EMPTY_S)
@@ -171,13 +173,13 @@ class Trial:
         if wrong:
             raise TrialError("\n".join(wrong))
 
-    def _wrong_with(self, spec: m.JobSpec, report: JobReport) -> list[str]:
+    def _wrong_with(self, spec: JobSpec, report: JobReport) -> list[str]:
         workers = {path.stem for path in self.cluster.logs.glob("host*.log")} | set(self.cluster.outputs)
         failed = [f"{spec.id}: task {task} failed: {reason}" for task, reason in report.failed.items()]
         return failed + audit.of_report(spec, as_sent(report), workers)
 
     def _wrong_with_counts(self) -> list[str]:
-        """What the schedulers have counted, against what was submitted. One that was restarted knows a part only."""
+        """Compare what the schedulers have counted with what was submitted. A scheduler that was restarted knows only a part."""
         found = []
         all_jobs = all_tasks = 0
         lives = {}
@@ -198,7 +200,19 @@ class Trial:
         return [int(name[len("scheduler") :]) for name in self.cluster.processes if name.startswith("scheduler")]
 
 
-def as_sent(report: JobReport) -> dict[str, Any]:
-    """A report as it came over the wire, for the checks of ``sparrow.audit``."""
-    failed = [[reason, [task]] for task, reason in report.failed.items()]
-    return {**report._asdict(), "tasks": [list(task) for task in report.tasks], "failed": failed}
+def as_sent(report: JobReport) -> Report:
+    """Returns a report as it came over the wire, for the checks of ``src.simulation.audit``."""
+    return {
+        "id": report.id,
+        "method": report.method,
+        "submitted": report.submitted,
+        "finished": report.finished,
+        "response_s": report.response_s,
+        "ideal_s": report.ideal_s,
+        "retried": report.retried,
+        "tasks": [
+            {"worker": task.worker, "wait_s": task.wait_s, "service_s": task.service_s, "attempts": task.attempts}
+            for task in report.tasks
+        ],
+        "failed": [{"reason": reason, "tasks": [task]} for task, reason in report.failed.items()],
+    }

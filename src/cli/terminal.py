@@ -1,4 +1,4 @@
-"""What people see in a terminal: tables, bars, a line of progress."""
+"""Text for terminals: times, tables, bars and a progress bar."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 
 def seconds_text(value: float) -> str:
-    """A time with three significant digits and its unit: 12.3 s, 45.6 ms, 789 µs."""
+    """Returns a time, given in seconds, with three significant digits and its unit: 12.3 s, 45.6 ms, 789 µs."""
     for unit, scale in (("s", 1.0), ("ms", 1e-3)):
         if value >= 0.9995 * scale:
             number = value / scale
@@ -21,7 +21,7 @@ def seconds_text(value: float) -> str:
 
 
 def table(rows: Sequence[Sequence[str]], header: Sequence[str] = ()) -> str:
-    """Columns side by side: the first flush left, the others flush right; a rule under the header."""
+    """Returns rows as lines of text: the first column flush left, the others flush right, and a rule under the header."""
     lines = [list(header), *rows] if header else list(rows)
     widths = [max(len(row[column]) for row in lines) for column in range(len(lines[0]))]
     texts = [
@@ -33,13 +33,13 @@ def table(rows: Sequence[Sequence[str]], header: Sequence[str] = ()) -> str:
 
 
 def bar(share: float, width: int) -> str:
-    """``share`` (0 to 1) of ``width`` characters, to an eighth of one."""
+    """Returns a bar that fills ``share`` (0 to 1) of ``width`` characters, rounded to an eighth of a character."""
     eighths = round(min(max(share, 0.0), 1.0) * width * 8)
     return (_EIGHTHS[8] * (eighths // 8) + _EIGHTHS[eighths % 8]).strip()
 
 
 class Progress:
-    """A bar that is drawn over itself on a terminal, and nothing anywhere else."""
+    """A progress bar that is redrawn in place. Nothing is printed if ``stream`` is not a terminal or ``shown`` is false."""
 
     def __init__(self, total: int, unit: str, stream: TextIO = sys.stderr, shown: bool = True) -> None:
         self._total = total
@@ -49,6 +49,7 @@ class Progress:
         self._last = ""
 
     def show(self, done: int, note: str = "") -> None:
+        """Draws the bar for ``done`` units, with a note behind it, unless the same line is shown already."""
         if self._shown:
             share = done / self._total if self._total else 1.0
             width = max(10, min(40, shutil.get_terminal_size().columns - 45))
@@ -59,7 +60,7 @@ class Progress:
                 self._last = line
 
     def clear(self) -> None:
-        """Leave the line empty for whatever is printed next."""
+        """Erases the bar, so that other text can be printed on its line."""
         if self._shown and self._last:
             self._stream.write("\r\x1b[K")
             self._stream.flush()

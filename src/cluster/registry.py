@@ -1,6 +1,6 @@
-"""Pyro4's name server: finding names, holding one, and knowing which address of ours it sees.
+"""``NameServer``, the client of Pyro4's name server, and ``LiveNaming``, with which a process holds a name there.
 
-No connection to it is kept: the stock name server has forty threads, one for each connection, and refuses the forty-first.
+No connection is kept open: the stock name server has forty threads, one for each connection, and refuses the forty-first.
 """
 
 from __future__ import annotations
@@ -8,30 +8,28 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import random
 import re
 import socket
 from typing import Any
 
 from src.rmi.channel import NAME_SERVER, Channel
 from src.rmi.errors import (
+    AccessDeniedError,
     ConfigurationError,
     LostError,
+    NameStorageError,
     NamingError,
     RefusedError,
+    ServerFullError,
     SparrowError,
-    TurnedAwayError,
     UnavailableError,
     UnreachableError,
     WrongCredentialsError,
 )
+from src.sparrow.names import Reached
+from src.sparrow.settings import NamingSettings
 
-SCHEDULERS = "sparrow.scheduler."
-WORKERS = "sparrow.worker."
-RENEW_S = 4.0  # between two looks at whether our name is still there, give or take a quarter
-RETRY_S = 0.5  # between two tries while the name server is away
-REMIND_S = 30.0  # between two lines that say that we still wait
-_LOOK_S = 1.0  # for an answer of whoever has the name that we want
+REMIND_S = 30.0  # between two lines in the log that say what this process still waits for
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 
@@ -39,15 +37,18 @@ log = logging.getLogger("sparrow.naming")
 
 
 class AddressError(ConfigurationError, ValueError):
-    """What should be an address of a name server is none."""
+    """Raised if a text is not an address of a name server, HOST[:PORT]."""
 
 
 class UnknownHostError(UnavailableError):
-    """A host name that does not resolve."""
+    """Raised if a host name does not resolve."""
 
 
 def parse_address(text: str | None) -> tuple[str, int]:
-    """HOST[:PORT]; for None what PYRO_NS_HOST and PYRO_NS_PORT say, or else localhost:9090. AddressError if malformed."""
+    """Returns host and port of HOST[:PORT]. Raises AddressError if it is malformed.
+
+    If ``text`` is None, or has no port, PYRO_NS_HOST and PYRO_NS_PORT apply; their defaults are localhost and 9090.
+    """
     host, port = os.environ.get("PYRO_NS_HOST") or "localhost", os.environ.get("PYRO_NS_PORT") or "9090"
     if text is not None:
         if text.startswith("["):  # an IPv6 address with a port
@@ -65,7 +66,7 @@ def parse_address(text: str | None) -> tuple[str, int]:
 
 
 class NameServer:
-    """The name server at one address. Every method raises UnavailableError, with the cause, when it cannot be had."""
+    """The name server at one address. Every method raises UnavailableError, with the cause, if the name server cannot be used."""
 
     def __init__(self, host: str, port: int, key: bytes | None = None) -> None:
         self.host = host
@@ -76,30 +77,34 @@ class NameServer:
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
 
-    async def register(self, name: str, uri: str, safe: bool) -> None:
-        """Bind a name. ``safe``: NamingError if somebody has it already."""
-        await self._call("register", name, uri, safe, may_say_no=safe)
+    async def register(self, name: str, uri: str, safe: bool) -> bool:
+        """Binds a name to a uri. Returns False, and changes nothing, if the name is bound already and ``safe`` is true."""
+        try:
+            await self._call("register", name, uri, safe, may_say_no=safe)
+        except NamingError:
+            return False
+        return True
 
     async def lookup(self, name: str) -> str | None:
-        """The uri that has this name, or None."""
+        """Returns the uri that the name is bound to, or None."""
         try:
             return str((await self._call("lookup", name, may_say_no=True)).asString())
         except NamingError:
             return None
 
     async def list(self, prefix: str) -> dict[str, str]:
-        """name -> uri, of all names that begin so and can be names of ours, whoever registered what else."""
+        """Returns name -> uri of all names with this prefix that are valid names of this project's processes."""
         found = await self._call("list", prefix)
         names = [name for name in found if name.startswith(prefix)]  # sql storage takes _ for any character
         return {name: str(found[name]) for name in names if _NAME.fullmatch(name)}
 
     async def unregister(self, name: str, uri: str) -> None:
-        """Give a name back, if it still is bound to this uri."""
+        """Removes a name if it is still bound to this uri."""
         if await self.lookup(name) == uri:
             await self._call("remove", name)
 
     async def _call(self, method: str, *arguments: Any, may_say_no: bool = False) -> Any:
-        """``may_say_no``: a NamingError is an answer, to be passed on."""
+        """Returns the result of one call, over a connection of its own. Raises NamingError only if ``may_say_no`` is true."""
         try:
             await self.resolve()
             channel = await Channel.open(self._uri, key=self.key)
@@ -110,33 +115,35 @@ class NameServer:
         except UnreachableError as error:
             how = f"pyro4-ns -n {self.host} -p {self.port}"
             if self.key is not None:
-                how = f"python NameServer.py --host {self.host} --port {self.port}"  # it takes the key file
+                how = f"python NameServer.py --host {self.host} --port {self.port}"  # unlike pyro4-ns it takes a key file
             raise UnavailableError(f"no name server at {self}; start one with: {how}") from error
         except WrongCredentialsError as error:
-            raise TurnedAwayError(f"the name server at {error}") from error
+            raise AccessDeniedError(f"the name server at {error}") from error
         except RefusedError as error:
-            full = "no free workers" in str(error)
+            full = isinstance(error, ServerFullError)
             why = "all its connections are taken (it has forty: PYRO_THREADPOOL_SIZE sets more)" if full else str(error)
             raise UnavailableError(f"the name server at {self} turns us away: {why}") from error
         except LostError as error:
             raise UnavailableError(f"the name server at {self} does not answer: {error}") from error
-        except SparrowError:
-            raise
-        except Exception as error:  # whatever it says: a full disk, a broken file, or that it is no name server at all
-            if may_say_no and isinstance(error, NamingError) and "sqlite" not in str(error):
+        except Exception as error:  # a NameStorageError, or an error of something that is not a name server
+            if isinstance(error, SparrowError) and not isinstance(error, NameStorageError):
+                raise
+            if may_say_no and isinstance(error, NamingError):
                 raise
             raise UnavailableError(f"what answers at {self} cannot serve as a name server: {error!s:.300}") from error
 
     async def resolve(self) -> None:
-        """UnknownHostError if its host name does not resolve."""
+        """Resolves the host name. Raises UnknownHostError if that fails."""
         try:
             await asyncio.get_running_loop().getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:
             raise UnknownHostError(f"the host name of the name server does not resolve: {self.host!r} ({error})") from None
 
     async def wait(self, waiting_for: str = "the name server") -> None:
-        """Return once it answers; say now and then what we wait for. UnknownHostError if there is no such
-        host, TurnedAwayError if it is not for us."""
+        """Returns once the name server answers. Every 30 s it logs ``waiting_for`` and why it still waits.
+
+        Raises UnknownHostError if the host name does not resolve, and AccessDeniedError if the name server has another key.
+        """
         await self.resolve()
         reminded = -REMIND_S
         loop = asyncio.get_running_loop()
@@ -144,16 +151,16 @@ class NameServer:
             try:
                 await self._call("ping")
                 return
-            except TurnedAwayError:
+            except AccessDeniedError:
                 raise
             except UnavailableError as error:
                 if loop.time() - reminded >= REMIND_S:
                     log.warning("waiting for %s: %s", waiting_for, error)
                     reminded = loop.time()
-                await asyncio.sleep(RETRY_S)
+                await asyncio.sleep(NamingSettings().retry_s)
 
     async def our_address(self) -> str:
-        """The address of this machine from which the name server is reached: loopback on one machine."""
+        """Returns the address of this machine that faces the name server; the loopback address if both are on one machine."""
         await self.resolve()
         family, kind, _, _, address = (await asyncio.get_running_loop().getaddrinfo(self.host, self.port, type=socket.SOCK_DGRAM))[
             0
@@ -166,64 +173,26 @@ class NameServer:
             return str(probe.getsockname()[0])
 
 
-class NameTakenError(UnavailableError):
-    """Somebody who is alive has the name."""
+class LiveNaming:
+    """What a process needs to hold a name, over Pyro4 (the contract is ``sparrow.names.NamingHost``)."""
 
-
-class HeldName:
-    """A name of ours in the name server, for as long as ``hold`` runs: it is bound again whenever the name server forgets it."""
-
-    def __init__(self, names: NameServer, name: str, uri: str) -> None:
+    def __init__(self, names: NameServer) -> None:
         self._names = names
-        self.name = name
-        self._uri = uri
+        self.register, self.lookup, self.unregister = names.register, names.lookup, names.unregister
+        self.wait_for_name_server = names.wait
+        self.sleep = asyncio.sleep
 
-    async def claim(self) -> None:
-        """Bind the name to us, and take it over from a dead one. NameTakenError if a living one has it."""
+    async def reach(self, uri: str, within_s: float) -> Reached:
+        """Connects to this address, for at most ``within_s`` seconds, and returns which process answers there."""
         try:
-            await self._names.register(self.name, self._uri, safe=True)
-        except NamingError:
-            holder = await self._names.lookup(self.name)
-            if holder == self._uri:
-                return
-            if holder is not None and await self._is_alive(holder):
-                raise NameTakenError(
-                    f"the name {self.name} is taken by a live process at {holder.rpartition('@')[2]}; "
-                    "choose another with --number (a scheduler) or --name (a worker)"
-                ) from None
-            await self._names.register(self.name, self._uri, safe=False)
-
-    async def _is_alive(self, uri: str) -> bool:
-        try:
-            channel = await Channel.open(uri, key=self._names.key, timeout_s=_LOOK_S)
+            channel = await Channel.open(uri, key=self._names.key, timeout_s=within_s)
         except UnreachableError:
-            return False
+            return Reached(False, None)
         except SparrowError:
-            return True  # somebody is there, even if it does not answer just now
+            return Reached(True, None)
         channel.close()
-        return isinstance(channel.peer, dict) and channel.peer.get("name") == self.name
+        return Reached(True, channel.peer.get("name") if isinstance(channel.peer, dict) else "")
 
-    async def hold(self) -> None:
-        """Look every few seconds whether the name is still ours. Ends only by NameTakenError."""
-        away = False
-        while True:
-            await asyncio.sleep(RETRY_S if away else RENEW_S * random.uniform(0.75, 1.25))
-            try:
-                if await self._names.lookup(self.name) != self._uri:
-                    await self.claim()
-                    log.info("%s: registered again, the name server did not have it", self.name)
-                elif away:
-                    log.info("%s: the name server at %s is back", self.name, self._names)
-                away = False
-            except NameTakenError:
-                raise
-            except UnavailableError as error:
-                if not away:
-                    log.warning("%s: %s; trying again until it is back", self.name, error)
-                away = True
-
-    async def release(self) -> None:
-        try:
-            await asyncio.wait_for(self._names.unregister(self.name, self._uri), RETRY_S)
-        except (UnavailableError, asyncio.TimeoutError) as error:
-            log.warning("%s: could not give the name back: %s", self.name, error or "no answer")
+    def note(self, level: str, text: str) -> None:
+        """Writes a line to the log."""
+        getattr(log, level)("%s", text)

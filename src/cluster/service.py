@@ -1,4 +1,4 @@
-"""What a scheduler and a worker have in common as processes: an address, a daemon, a name that is held, a clean end.
+"""``Service``, the base class of scheduler and worker processes: a daemon at an address, a name in the name server, a clean stop.
 
 A service runs in the calling thread until it is told to stop (``run``), or in a thread of its own (``start`` and ``stop``, or a
 ``with`` block). All its code runs in the one thread of its event loop.
@@ -9,18 +9,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import random
 import signal
 import threading
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Any, TypeVar
 
-from src.cluster.registry import RETRY_S, HeldName, NameServer, NameTakenError, parse_address
+from src.cluster.registry import LiveNaming, NameServer, parse_address
 from src.rmi.connection import Connection
 from src.rmi.daemon import Daemon
-from src.rmi.errors import TurnedAwayError, UnavailableError
+from src.rmi.errors import UnavailableError
 from src.rmi.security import Security
+from src.sparrow.names import HeldName, claim_first
+from src.sparrow.settings import NamingSettings
 
 log = logging.getLogger("sparrow.service")
 
@@ -28,15 +31,28 @@ S = TypeVar("S", bound="Service")
 
 
 class Service:
-    """One remote object under the first of ``candidates`` to be had. Subclasses say what happens when it opens and closes."""
+    """One remote object, registered under the first of the names ``candidates`` that is free.
 
-    def __init__(self, candidates: Iterable[str], nameserver: str | None, host: str | None, port: int, security: Security) -> None:
+    ``nameserver`` is HOST[:PORT] or None; ``host`` and ``port`` are the address to listen on (None: the address that faces the name
+    server, 0: any free port). Subclasses override the methods below ``For subclasses``.
+    """
+
+    def __init__(
+        self,
+        candidates: Iterable[str],
+        nameserver: str | None,
+        host: str | None,
+        port: int,
+        security: Security,
+        naming: NamingSettings,
+    ) -> None:
         self._candidates = list(candidates)
+        self._naming = naming
         self._security = security
         self.key = security.key
         self.names = NameServer(*parse_address(nameserver), self.key)
-        self.name = self.uri = ""  # known once it is open
-        self.incarnation = uuid.uuid4().hex[:12]  # another one after each restart
+        self.name = self.uri = ""  # they are known once the service is open
+        self.incarnation = uuid.uuid4().hex[:12]  # it differs after each restart
         self._host = host or os.environ.get("PYRO_HOST")
         self._port = port
         self._daemon: Daemon
@@ -48,26 +64,32 @@ class Service:
     # For subclasses
 
     def _who(self) -> dict[str, Any]:
-        """What every peer is told of us in the handshake."""
+        """Returns what the service says of itself to every peer in the handshake."""
         return {"name": self.name, "incarnation": self.incarnation, "uri": self.uri}
 
+    def _named(self) -> None:
+        """The service is about to claim ``name``, and may be called under it. If it is taken, this is called for the next one."""
+
     async def _opened(self) -> None:
-        """The name is ours and calls arrive."""
+        """The name is claimed and calls arrive."""
 
     async def _closing(self) -> None:
-        """We are about to stop: say goodbye."""
+        """The service is about to stop and may still call its peers."""
 
     def _gone(self, peer: Any, connection: Connection) -> None:
-        """A connection to our daemon was closed; ``peer`` is what its other end had said of itself."""
+        """A connection to the daemon has ended; ``peer`` is what its other end had said of itself in the handshake."""
 
     # For users
 
     def run(self) -> None:
-        """Serve until SIGINT or SIGTERM; a second one ends at once. UnavailableError if something needed cannot be had."""
+        """Serves until SIGINT or SIGTERM; a second signal ends the process at once.
+
+        Raises UnavailableError if the address or a name is not available, and ConfigurationError if the address needs a key.
+        """
         asyncio.run(self._until_stopped(threading.Event(), signals=True))
 
     def start(self: S) -> S:
-        """Serve in a thread; returns once the name is registered. UnavailableError as for ``run``."""
+        """Serves in a new thread, and returns once the name is registered. It raises what ``run`` raises."""
         ready = threading.Event()
         failure: list[BaseException] = []
 
@@ -87,7 +109,7 @@ class Service:
         return self
 
     def stop(self) -> None:
-        """End what ``start`` began, and wait for that."""
+        """Ends the service that ``start`` began, and waits for its thread."""
         if self._thread is not None and self._loop is not None:
             if not self._loop.is_closed():
                 self._loop.call_soon_threadsafe(self._stopping.set)
@@ -124,7 +146,7 @@ class Service:
             log.error("%s: stopping: %s", self.name, taken)
         holding.cancel()
         try:
-            await asyncio.gather(self._held.release(), self._closing())
+            await asyncio.gather(self._release(), self._closing())
             log.info("%s: stopped", self.name)
         finally:
             stopped.cancel()
@@ -143,39 +165,33 @@ class Service:
         try:
             await self._daemon.serve()
             await self.names.wait()
-            for name in self._candidates:
-                self.name, self.uri = name, self._daemon.register(self, name, force=True).asString()
-                self._held = HeldName(self.names, name, self.uri)
-                self._daemon.who = self._who()
-                try:
-                    await self._claim()
-                    break
-                except NameTakenError as error:
-                    taken = error
-                    self._daemon.unregister(name)
-            else:
-                raise taken
+            naming = LiveNaming(self.names)
+            self._held = await claim_first(self._names_to_try(naming), self._naming, naming)
             try:
                 await self._opened()
             except BaseException:
-                await self._held.release()
+                await self._release()
                 raise
         except BaseException:
             self._daemon.stop()
             raise
         log.info("%s: ready at %s, registered with the name server at %s", self.name, self._daemon.locationStr, self.names)
 
-    async def _claim(self) -> None:
-        """Have the name, however long the name server is away or full. NameTakenError as for ``HeldName.claim``."""
-        while True:
-            try:
-                return await self._held.claim()
-            except (NameTakenError, TurnedAwayError):
-                raise
-            except UnavailableError as error:
-                log.debug("%s: %s", self.name, error)
-                await asyncio.sleep(RETRY_S)
-                await self.names.wait()
+    def _names_to_try(self, naming: LiveNaming) -> Iterator[HeldName]:
+        """Yields the candidates one after the other. The object is registered with the daemon under each while that is claimed."""
+        for name in self._candidates:
+            self.name, self.uri = name, self._daemon.register(self, name, force=True).asString()
+            self._daemon.who = self._who()
+            self._named()
+            yield HeldName(naming, name, self.uri, random.Random(), self._naming)
+            self._daemon.unregister(name)  # another process has this name
+
+    async def _release(self) -> None:
+        """Removes the name from the name server, unless that takes too long."""
+        try:
+            await asyncio.wait_for(self._held.release(), self._naming.retry_s)
+        except (UnavailableError, asyncio.TimeoutError) as error:
+            log.warning("%s: could not give the name back: %s", self.name, error or "no answer")
 
     async def _bound_daemon(self) -> Daemon:
         host = self._host or await self.names.our_address()

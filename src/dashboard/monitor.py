@@ -1,7 +1,8 @@
-"""Samples the cluster into one immutable snapshot, whatever the number of viewers.
+"""``Monitor``, which samples the cluster into one immutable snapshot for all viewers.
 
-One thread, one event loop. Every scheduler and worker has one connection that stays; each round asks all of them at once and waits
-only briefly: who has not answered by then is late and keeps nobody else. The full rate is for when somebody looks.
+The monitor has one thread with one event loop. Every scheduler and worker is a target with one permanent connection. A round asks
+all targets at once and waits only briefly, so that a slow target does not delay the snapshot. Rounds are frequent while there are
+viewers, and rare otherwise.
 """
 
 from __future__ import annotations
@@ -14,74 +15,85 @@ import json
 import logging
 import threading
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Coroutine
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Optional
 
-from src.cluster.registry import SCHEDULERS, WORKERS, NameServer, parse_address
-from src.dashboard import snapshot
-from src.dashboard.snapshot import History, WorkerView, parsed_load, parsed_stats
-from src.dashboard.target import Watched
+from src.cluster.registry import NameServer, parse_address
+from src.dashboard.answers import parsed_load, parsed_stats
+from src.dashboard.details import DetailCache, DetailReader, jobs_to_search, tasks_of_worker
+from src.dashboard.history import History
+from src.dashboard.settings import MonitorSettings
+from src.dashboard.snapshot import SampledWorker, build
+from src.dashboard.target import Connector, Question, Target
+from src.dashboard.views import JobView, NameServerView, StatsView, WorkerView
 from src.rmi.errors import UnavailableError
+from src.sparrow.names import SCHEDULERS, WORKERS
+from src.sparrow.reports import SchedulerStats
 
-ROUND_S = 1.0  # between two rounds while somebody looks
-IDLE_ROUND_S = 5.0  # and while nobody does
-WATCHED_S = 12.0  # somebody looks for so long after a request
-ALL_AT_ONCE = 50  # workers are all asked in every round; when there are more, each in every second one
-GATHER_S = 0.3  # that a round waits for answers
-SETTLE_S = 0.15  # after somebody came or went: others come and go with him
-NAMES_S = 1.0  # between two looks into the name server, while it answers quickly
-FORGET_S = 600.0  # a worker that is gone stays in the list for so long, and while its name is in the name server
-DETAIL_S = 1.0  # a job's or worker's details are asked for again after this long
-DETAIL_APART_S = 0.04  # between two such questions to the schedulers
-MAX_DETAILS = 32  # jobs and workers whose details are remembered
-MAX_TASKS_LOOKED_AT = 5_000  # for what a worker runs and has done
-MAX_CONNECTING = 64  # connections that are being made at once
+ASK_STATS = Question("stats", ("[]", False), parsed_stats)
+ASK_LOAD = Question("find_load", (), parsed_load)
+
+JobFuture = concurrent.futures.Future[Optional[JobView]]
+WorkerFuture = concurrent.futures.Future[Optional[WorkerView]]
 
 log = logging.getLogger("sparrow.monitor")
 
 
-class Snapshot(NamedTuple):
-    """What the web server hands out: bytes, made once, and when the next will be there (monotonic)."""
+@dataclass(frozen=True)
+class Snapshot:
+    """The cluster at one time, encoded once for all viewers. Times are seconds of the monotonic clock."""
 
-    data: dict[str, Any]
-    schedulers: dict[str, dict]
-    stats: bytes
+    data: StatsView
+    schedulers: dict[str, SchedulerStats]  # the last answer of each scheduler that is up
+    stats: bytes  # ``data`` as JSON
     stats_gzip: bytes
-    status: bytes
+    status: bytes  # the load of each worker that is up, as JSON
     etag: str
-    made: float
-    next: float
+    made_at: float
+    next_at: float  # when viewers should ask for the next one
 
     def age_s(self) -> float:
-        return time.monotonic() - self.made
+        """Returns the age of the snapshot in seconds."""
+        return time.monotonic() - self.made_at
 
     def seconds_to_next(self) -> float:
-        return max(0.0, self.next - time.monotonic())
+        """Returns the number of seconds until viewers should ask again; 0.0 if that time has passed."""
+        return max(0.0, self.next_at - time.monotonic())
 
 
 class Monitor:
-    """Runs in a thread of its own from ``start`` to ``stop``. Safe to use from any thread."""
+    """Samples the cluster of one name server, in a thread of its own from ``start`` to ``stop``.
 
-    def __init__(self, nameserver: str | None, key: bytes | None = None) -> None:
+    Public methods may be called from any thread. ``nameserver`` is HOST[:PORT]; None means the default of the command line. ``key``
+    is the cluster's key. Raises AddressError if the address is malformed.
+    """
+
+    def __init__(
+        self,
+        nameserver: str | None,
+        key: bytes | None = None,
+        settings: MonitorSettings = MonitorSettings(),  # noqa: B008 (it is frozen)
+    ) -> None:
         self.names = NameServer(*parse_address(nameserver), key)
+        self.settings = settings
         self._key = key
-        self._history = History()
-        self._workers: dict[str, Watched] = {}
-        self._schedulers: dict[str, Watched] = {}
-        self._nameserver: dict[str, Any] = {"address": str(self.names), "up": False, "since": None, "error": ""}
-        self._wanted_at = 0.0
+        self._history = History(settings.history)
+        self._workers: dict[str, Target] = {}  # name in the name server -> target
+        self._schedulers: dict[str, Target] = {}
+        self._nameserver: NameServerView = {"address": str(self.names), "up": False, "since": None, "error": ""}
+        self._viewed_at = float("-inf")
         self._rounds = 0
-        self._details: OrderedDict[tuple, tuple[float, asyncio.Task]] = OrderedDict()
         self._loop: asyncio.AbstractEventLoop
-        self._wake: asyncio.Event
-        self._gate: asyncio.Semaphore
-        self._asking: asyncio.Lock
+        self._wake: asyncio.Event  # a target has changed, a viewer is back, or the monitor is to stop
+        self._connector: Connector
+        self._reader: DetailReader
+        self._cache: DetailCache
         self._thread: threading.Thread | None = None
         self._stopped = False
-        self.latest = self._frozen(time.monotonic() + GATHER_S)
+        self.latest = self._make_snapshot(time.monotonic() + settings.answers_s)
 
     def start(self) -> Monitor:
+        """Begins to sample, and returns the monitor once its thread runs. The first snapshot of the cluster follows later."""
         ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._main(ready)), name="monitor", daemon=True)
         self._thread.start()
@@ -89,219 +101,198 @@ class Monitor:
         return self
 
     def stop(self) -> None:
+        """Ends the sampling, and waits up to 2 s for the end of the thread."""
         self._stopped = True
         self._loop.call_soon_threadsafe(self._wake.set)
         if self._thread is not None:
             self._thread.join(2.0)
 
-    def looked_at(self) -> Snapshot:
-        """The latest snapshot, for somebody who looks: from now on they come at the full rate."""
+    def view(self) -> Snapshot:
+        """Returns the latest snapshot for a viewer. For the next ``viewed_s`` seconds the cluster is sampled at the full rate."""
         was_idle = self._is_idle()
-        self._wanted_at = time.monotonic()
+        self._viewed_at = time.monotonic()
         if was_idle:
-            self.latest = self.latest._replace(next=self._wanted_at + GATHER_S)
+            self.latest = replace(self.latest, next_at=self._viewed_at + self.settings.answers_s)
             self._loop.call_soon_threadsafe(self._wake.set)
         return self.latest
 
     def is_sampling(self) -> bool:
-        return self.latest.age_s() < 3 * IDLE_ROUND_S
+        """Returns whether the latest snapshot is recent, so that the sampling works."""
+        return self.latest.age_s() < 3 * self.settings.idle_round_s
 
-    def job(self, id: str) -> concurrent.futures.Future:
-        """-> everything known of that job, or None."""
-        return asyncio.run_coroutine_threadsafe(self._cached(("job", id), lambda: self._job(id)), self._loop)
+    def job(self, id: str) -> JobFuture:
+        """Returns a future of the details of a job; of None if no scheduler knows the job."""
+        return asyncio.run_coroutine_threadsafe(self._cache.get(("job", id), lambda: self._job(id)), self._loop)
 
-    def worker(self, name: str) -> concurrent.futures.Future:
-        """-> everything known of that worker, or None."""
-        return asyncio.run_coroutine_threadsafe(self._cached(("worker", name), lambda: self._worker(name)), self._loop)
+    def worker(self, name: str) -> WorkerFuture:
+        """Returns a future of the details of a worker; of None if the worker is unknown."""
+        return asyncio.run_coroutine_threadsafe(self._cache.get(("worker", name), lambda: self._worker(name)), self._loop)
 
-    # In the thread of the monitor
+    # The rest runs in the thread of the monitor.
 
     async def _main(self, ready: threading.Event) -> None:
         self._loop, self._wake = asyncio.get_running_loop(), asyncio.Event()
-        self._gate, self._asking = asyncio.Semaphore(MAX_CONNECTING), asyncio.Lock()
+        self._connector = Connector(self._key, self.settings.max_connecting, self.settings.target)
+        self._reader = DetailReader(self._schedulers, self.settings)
+        self._cache = DetailCache(self.settings)
         ready.set()
-        watching = self._loop.create_task(self._keep_looking_for_names())
+        names = self._loop.create_task(self._poll_names())
         try:
             while not self._stopped:
                 try:
                     await self._round()
-                except Exception as error:  # whatever somebody answered, the next round goes on with the others
+                except Exception as error:  # an unexpected answer of one target must not end the sampling
                     log.error("a round of sampling failed: %r", error)
-                    await asyncio.sleep(ROUND_S)
+                    await asyncio.sleep(self.settings.round_s)
         finally:
-            watching.cancel()
-            for watched in [*self._workers.values(), *self._schedulers.values()]:
-                watched.close()
+            names.cancel()
+            for target in self._targets():
+                target.close()
+
+    def _targets(self) -> list[Target]:
+        return [*self._schedulers.values(), *self._workers.values()]
 
     def _is_idle(self) -> bool:
-        return time.monotonic() - self._wanted_at > WATCHED_S
+        return time.monotonic() - self._viewed_at > self.settings.viewed_s
 
     async def _round(self) -> None:
-        """Ask everybody, wait a little for the answers, publish; publish again when somebody falls silent or goes."""
+        """Asks all targets, waits ``answers_s`` for the answers, and makes a snapshot.
+
+        Until the next round is due, it makes another snapshot whenever a target comes up, is gone or has been silent for too long.
+        """
+        settings = self.settings
         began = time.monotonic()
-        everybody = [*self._schedulers.values(), *self._workers.values()]
+        targets = self._targets()
+        self._ask_targets()
+        while time.monotonic() < began + settings.answers_s and any(target.is_busy for target in targets):
+            await asyncio.sleep(0.01)
+        end = began + (settings.idle_round_s if self._is_idle() else settings.round_s)
+        while not self._stopped:
+            now = time.monotonic()
+            until = min([end, *(at for target in targets if (at := target.silent_at) is not None and at > now)])
+            self._wake.clear()
+            self.latest = self._make_snapshot(until)
+            try:
+                await asyncio.wait_for(self._wake.wait(), max(0.02, until - time.monotonic()))
+                await asyncio.sleep(settings.settle_s)
+            except asyncio.TimeoutError:
+                pass
+            if time.monotonic() >= end - 0.01 or (not self._is_idle() and end - began > settings.round_s):
+                return
+
+    def _ask_targets(self) -> None:
         for scheduler in self._schedulers.values():
             scheduler.ask()
         self._rounds += 1
-        turns = 1 if len(self._workers) <= ALL_AT_ONCE else 2
+        turns = 1 if len(self._workers) <= self.settings.max_workers_each_round else 2
         for worker in list(self._workers.values())[self._rounds % turns :: turns]:
             worker.ask()
-        while time.monotonic() < began + GATHER_S and any(watched.is_busy for watched in everybody):
-            await asyncio.sleep(0.01)
-        end = began + (IDLE_ROUND_S if self._is_idle() else ROUND_S)
-        while not self._stopped:
-            now = time.monotonic()
-            silent = [at for at in (watched.silent_at for watched in everybody) if at is not None and at > now]
-            until = min([end, *silent])
-            self._wake.clear()
-            self.latest = self._frozen(until)
-            try:
-                await asyncio.wait_for(self._wake.wait(), max(0.02, until - time.monotonic()))
-                await asyncio.sleep(SETTLE_S)
-            except asyncio.TimeoutError:
-                pass
-            if time.monotonic() >= end - 0.01 or (not self._is_idle() and end - began > ROUND_S):
-                return
 
-    def _frozen(self, until: float) -> Snapshot:
+    def _make_snapshot(self, until: float) -> Snapshot:
+        """Returns a snapshot of the present state, and adds it to the history. The next one is due at ``until`` (monotonic)."""
         now = time.time()
-        self._forget(now)
-        for watched in (*self._workers.values(), *self._schedulers.values()):
-            watched.look_at_the_clock()
-        views = {name[len(WORKERS) :]: _view(watched) for name, watched in self._workers.items() if watched.state != "new"}
-        answers = {name: watched.answer for name, watched in self._schedulers.items() if watched.state == "up"}
-        gone = {name: watched.last_seen for name, watched in self._schedulers.items() if watched.state == "gone"}
-        data = snapshot.build(now, dict(self._nameserver), views, answers, gone, self._history)
-        text = json.dumps(data, separators=(",", ":")).encode()
+        for target in self._targets():
+            target.check_deadline()
+        self._forget_gone(now)
+        workers = {name[len(WORKERS) :]: _sampled(target) for name, target in self._workers.items() if target.state != "new"}
+        schedulers = {name: target.answer for name, target in self._schedulers.items() if target.state == "up"}
+        gone = {name: target.last_seen for name, target in self._schedulers.items() if target.state == "gone"}
+        data = build(now, self._nameserver, workers, schedulers, gone, self._history)
+        stats = json.dumps(data, separators=(",", ":")).encode()
         status = json.dumps({name: row["load"] for name, row in data["workers"].items() if row["state"] == "up"}).encode()
-        etag = hashlib.sha256(text).hexdigest()[:20]
-        return Snapshot(data, answers, text, gzip.compress(text, 3, mtime=0), status, etag, time.monotonic(), until + GATHER_S / 6)
+        return Snapshot(
+            data=data,
+            schedulers=schedulers,
+            stats=stats,
+            stats_gzip=gzip.compress(stats, 3, mtime=0),
+            status=status,
+            etag=hashlib.sha256(stats).hexdigest()[:20],
+            made_at=time.monotonic(),
+            next_at=until + self.settings.margin_s,
+        )
 
-    def _forget(self, now: float) -> None:
+    def _forget_gone(self, now: float) -> None:
         for group in (self._workers, self._schedulers):
-            for name in [
-                name for name, one in group.items() if one.gone_since and now - one.gone_since > FORGET_S and not one.listed
-            ]:
-                group.pop(name).close()
+            for name, target in list(group.items()):
+                if not target.registered and target.gone_since is not None and now - target.gone_since > self.settings.forget_s:
+                    group.pop(name).close()
 
-    async def _keep_looking_for_names(self) -> None:
+    # Names
+
+    async def _poll_names(self) -> None:
+        """Keeps the targets equal to the names in the name server, which is asked less often if it is slow. It never returns."""
+        settings = self.settings
         while True:
             began = time.monotonic()
             try:
-                found = await asyncio.wait_for(self.names.list("sparrow."), 3.0)
-                self._names_found(found)
-                self._nameserver_is(True, "")
+                found = await asyncio.wait_for(self.names.list("sparrow."), settings.names_answer_s)
+                self._update_targets(self._schedulers, SCHEDULERS, ASK_STATS, found)
+                self._update_targets(self._workers, WORKERS, ASK_LOAD, found)
+                self._set_nameserver(True, "")
             except (UnavailableError, asyncio.TimeoutError) as error:
-                self._nameserver_is(False, str(error) or f"the name server at {self.names} does not answer")
-            except Exception as error:  # whatever answers at that address may say anything
-                self._nameserver_is(False, f"what answers at {self.names} is no name server: {error!r:.100}")
-            took = time.monotonic() - began
-            await asyncio.sleep(max((IDLE_ROUND_S if self._is_idle() else NAMES_S) - took, 50 * took if took < 1 else NAMES_S))
+                self._set_nameserver(False, str(error) or f"the name server at {self.names} does not answer")
+            except Exception as error:  # the process at that address may answer anything
+                self._set_nameserver(False, f"what answers at {self.names} is no name server: {error!r:.100}")
+            took_s = time.monotonic() - began
+            every_s = settings.idle_round_s if self._is_idle() else settings.names_s
+            await asyncio.sleep(max(every_s - took_s, settings.names_share * took_s if took_s < 1 else settings.names_s))
 
-    def _nameserver_is(self, up: bool, error: str) -> None:
+    def _set_nameserver(self, up: bool, error: str) -> None:
         if self._nameserver["up"] != up or self._nameserver["since"] is None:
-            (log.info if up else log.warning)("%s", f"the name server at {self.names} answers" if up else f"{error}; trying again")
+            if up:
+                log.info("the name server at %s answers", self.names)
+            else:
+                log.warning("%s; trying again", error)
             self._nameserver = {"address": str(self.names), "up": up, "since": round(time.time(), 1), "error": error}
             self._wake.set()
 
-    def _names_found(self, found: dict[str, str]) -> None:
-        for prefix, group, call, parse in (
-            (SCHEDULERS, self._schedulers, ("stats", "[]", False), parsed_stats),
-            (WORKERS, self._workers, ("find_load",), parsed_load),
-        ):
-            for name, uri in found.items():
-                if name.startswith(prefix) and (name not in group or group[name].uri != uri):
-                    former = group.pop(name, None)
-                    if former is not None:
-                        former.close()
-                    group[name] = Watched(name, uri, call, parse, self._wake.set, self._key, self._gate)
-                    if former is not None:
-                        group[name].last_seen = former.last_seen
-                    group[name].ask()
-            for name, watched in group.items():
-                watched.is_listed(name in found)
+    def _update_targets(self, group: dict[str, Target], prefix: str, question: Question, found: dict[str, str]) -> None:
+        """Adds a target for each name with this prefix that is new or has a new uri, and notes which targets are registered."""
+        for name, uri in found.items():
+            if name.startswith(prefix) and (name not in group or group[name].uri != uri):
+                former = group.pop(name, None)
+                target = group[name] = Target(name, uri, question, self._wake.set, self._connector)
+                if former is not None:
+                    former.close()
+                    target.last_seen = former.last_seen
+                target.ask()
+        for name, target in group.items():
+            target.set_registered(name in found)
 
-    # Details, for whoever opens a job or a worker
+    # Details
 
-    async def _cached(self, key: tuple, make: Callable[[], Coroutine]) -> Any:
-        now = time.monotonic()
-        for old in [old for old, (at, made) in self._details.items() if made.done() and now - at > DETAIL_S]:
-            del self._details[old]
-        if key not in self._details:
-            self._details[key] = now, self._loop.create_task(make())
-            if len(self._details) > MAX_DETAILS:
-                self._details.popitem(last=False)
-        return await asyncio.shield(self._details[key][1])
+    async def _job(self, id: str) -> JobView | None:
+        job = (await self._reader.jobs([id])).get(id)
+        return None if job is None else {**job, "now": round(time.time(), 3)}
 
-    async def _known(self, ids: list[str]) -> dict[str, dict]:
-        """What the schedulers know of these jobs."""
-        text = json.dumps(ids)
-
-        async def told_by(watched: Watched) -> dict[str, dict]:
-            try:
-                told = json.loads(await watched.fetch("stats", text, True))["details"]
-            except (LookupError, ValueError, TypeError):
-                return {}
-            return {id: {**job, "scheduler": watched.name} for id, job in told.items()}
-
-        async with self._asking:  # one at a time and not too often, however many different jobs are asked for
-            answers = await asyncio.gather(*(told_by(watched) for watched in self._schedulers.values()))
-            await asyncio.sleep(DETAIL_APART_S)
-        return {id: job for answer in answers for id, job in answer.items()}
-
-    async def _job(self, id: str) -> dict[str, Any] | None:
-        job = (await self._known([id])).get(id)
-        return None if job is None else {"now": round(time.time(), 3), **job}
-
-    async def _worker(self, name: str) -> dict[str, Any] | None:
-        row = self.latest.data["workers"].get(name)
+    async def _worker(self, name: str) -> WorkerView | None:
+        data = self.latest.data
+        row = data["workers"].get(name)
         if row is None:
             return None
-        jobs = sorted(self.latest.data["jobs"], key=lambda job: job["state"] != "running")
-        ids, budget = [], MAX_TASKS_LOOKED_AT
-        for job in jobs:
-            budget -= job["tasks"]
-            if budget >= 0:
-                ids.append(job["id"])
-        known = await self._known(ids) if ids else {}
-        tasks = [
-            {
-                "job": job["id"],
-                "method": job["method"],
-                "task": number,
-                "state": task[4],
-                "lost_here": name in task[5],
-                "submitted": job["submitted"],
-                "started_s": task[6],
-                "wait_s": task[1],
-                "service_s": task[2],
-            }
-            for job in known.values()
-            for number, task in enumerate(job["tasks"])
-            if task[0] == name or name in task[5]
-        ]
-        watched = self._workers.get(WORKERS + name)
+        jobs = await self._reader.jobs(jobs_to_search(data["jobs"], self.settings.max_detailed_tasks))
+        target = self._workers.get(WORKERS + name)
         now = time.time()
         return {
+            **row,
             "now": round(now, 3),
             "name": name,
-            **row,
-            "address": watched.address if watched else "",
+            "address": target.address if target else "",
             "by_scheduler": {
                 scheduler: stats["workers"][name] for scheduler, stats in self.latest.schedulers.items() if name in stats["workers"]
             },
-            "tasks": tasks,
+            "tasks": tasks_of_worker(name, jobs.values()),
             "history": self._history.worker(name, now),
         }
 
 
-def _view(watched: Watched) -> WorkerView:
-    slots = watched.greeting.get("slots")
-    return WorkerView(
-        watched.answer or 0,
-        slots if isinstance(slots, int) and slots > 0 else 1,
-        watched.state == "up",
-        watched.last_seen,
-        watched.gone_since,
-        watched.reason,
+def _sampled(target: Target) -> SampledWorker:
+    slots = target.greeting.get("slots")
+    return SampledWorker(
+        load=target.answer or 0,
+        slots=slots if isinstance(slots, int) and slots > 0 else 1,
+        up=target.state == "up",
+        last_seen=target.last_seen,
+        gone_since=target.gone_since,
+        reason=target.reason,
     )

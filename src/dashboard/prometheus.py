@@ -1,11 +1,12 @@
-"""The snapshot in Prometheus' text format, named after its conventions: base units, _total for counters, one family at a time."""
+"""The snapshot as text for Prometheus, with names by its conventions: base units, and ``_total`` for counters."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Optional
 
-from src.sparrow.metrics import PERCENTS
+from src.dashboard.views import StatsView
+from src.sparrow.reports import MethodStats, SchedulerStats, Spread
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -25,68 +26,65 @@ _COUNTERS = (
 _TIMES = (
     ("response_s", "job_response_seconds", "Time from a job's submission to its report."),
     ("slowdown", "job_slowdown_ratio", "A job's response over its longest task."),
-    ("wait_s", "task_wait_seconds", "Time from a job's submission to the start of a task, of up to 50 tasks a job."),
-    ("service_s", "task_service_seconds", "Time of a task in its slot, of up to 50 tasks a job."),
+    ("wait_s", "task_wait_seconds", "Time from a job's submission to the start of a task, of a sample of each job's tasks."),
+    ("service_s", "task_service_seconds", "Time of a task in its slot, of a sample of each job's tasks."),
 )
 
 
-def text(data: Mapping[str, Any], schedulers: Mapping[str, dict]) -> str:
-    """``data`` is a snapshot, ``schedulers`` the answers of the schedulers it was made from."""
-    totals = data["totals"]
+Labels = dict[str, str]
+Sample = tuple[Labels, Optional[float]]  # a value of None is not known, and there is no line for it
+
+
+def text(data: StatsView, schedulers: Mapping[str, SchedulerStats]) -> str:
+    """Returns a snapshot as metrics. ``schedulers`` has the answer of each scheduler that the snapshot was made from."""
+    totals, workers = data["totals"], data["workers"].items()
+    states: list[str] = [row["state"] for row in data["schedulers"].values()]
     lines: list[str] = []
 
-    def family(name: str, kind: str, help: str, samples: Iterable[tuple[dict[str, str], float | None]], suffix: str = "") -> None:
+    def family(name: str, kind: str, help: str, samples: Iterable[Sample]) -> None:
         lines.append(f"# HELP sparrow_{name} {help}")
         lines.append(f"# TYPE sparrow_{name} {kind}")
-        lines.extend(_sample(name + suffix, labels, value) for labels, value in samples if value is not None)
+        lines.extend(_line(name, labels, value) for labels, value in samples if value is not None)
 
     family("nameserver_up", "gauge", "Whether the name server answers.", [({}, int(data["nameserver"]["up"]))])
     family("workers", "gauge", "Workers.", [({"state": "up"}, totals["workers"]), ({"state": "gone"}, totals["workers_gone"])])
     family("slots", "gauge", "Slots of the workers that are up.", [({}, totals["slots"])])
-    family("schedulers", "gauge", "Schedulers.", [({"state": s}, _count(data["schedulers"], s)) for s in ("up", "gone")])
+    family("schedulers", "gauge", "Schedulers.", [({"state": state}, states.count(state)) for state in ("up", "gone")])
     family("tasks_running", "gauge", "Tasks in slots.", [({}, totals["running"])])
     family("tasks_queued", "gauge", "Tasks that wait for a slot.", [({}, totals["queued"])])
-    workers = data["workers"].items()
     family("worker_up", "gauge", "Whether the worker answers.", [({"worker": n}, int(w["state"] == "up")) for n, w in workers])
-    family(
-        "worker_load",
-        "gauge",
-        "Tasks and reservations on the worker.",
-        [({"worker": n}, w["load"]) for n, w in workers if w["state"] == "up"],
-    )
+    loads: list[Sample] = [({"worker": n}, w["load"]) for n, w in workers if w["state"] == "up"]
+    family("worker_load", "gauge", "Tasks and reservations on the worker.", loads)
     family("worker_slots", "gauge", "Slots of the worker.", [({"worker": n}, w["slots"]) for n, w in workers])
     family("open_jobs", "gauge", "Jobs that have not ended.", [({"scheduler": n}, s["open_jobs"]) for n, s in schedulers.items()])
-    family(
-        "scheduler_uptime_seconds",
-        "gauge",
-        "Age of the scheduler.",
-        [({"scheduler": n}, s["uptime_s"]) for n, s in schedulers.items()],
-    )
-    each = [
-        ({"scheduler": name, "method": method}, told)
+    uptimes: list[Sample] = [({"scheduler": n}, s["uptime_s"]) for n, s in schedulers.items()]
+    family("scheduler_uptime_seconds", "gauge", "Age of the scheduler.", uptimes)
+    used: list[tuple[Labels, MethodStats]] = [
+        ({"scheduler": name, "method": method}, stats["methods"][method])
         for name, stats in schedulers.items()
-        for method, told in stats["methods"].items()
+        for method in data["methods"]
+        if method in stats["methods"]
     ]
     for key, name, help in _COUNTERS:
-        family(name, "counter", help, [(labels, told["counts"].get(key, 0)) for labels, told in each])
+        family(name, "counter", help, [(labels, method["counts"].get(key, 0)) for labels, method in used])
     for key, name, help in _TIMES:
         lines.append(f"# HELP sparrow_{name} {help}")
         lines.append(f"# TYPE sparrow_{name} summary")
-        for labels, told in each:
-            times = told[key]
-            for percent in PERCENTS:
-                if times[f"p{percent}"] is not None:
-                    lines.append(_sample(name, {**labels, "quantile": f"{percent / 100:g}"}, times[f"p{percent}"]))
-            lines.append(_sample(f"{name}_sum", labels, (times["mean"] or 0.0) * times["count"]))
-            lines.append(_sample(f"{name}_count", labels, times["count"]))
+        for labels, method in used:
+            lines.extend(_summary(name, labels, method[key]))  # type: ignore[literal-required]
     return "\n".join(lines) + "\n"
 
 
-def _count(things: Mapping[str, dict], state: str) -> int:
-    return sum(thing["state"] == state for thing in things.values())
+def _summary(name: str, labels: Labels, spread: Spread) -> Iterable[str]:
+    """Yields the lines of one summary: the quantiles that are known, the sum and the count."""
+    for quantile, value in (("0.5", spread["p50"]), ("0.95", spread["p95"]), ("0.99", spread["p99"])):
+        if value is not None:
+            yield _line(name, {**labels, "quantile": quantile}, value)
+    yield _line(f"{name}_sum", labels, (spread["mean"] or 0.0) * spread["count"])
+    yield _line(f"{name}_count", labels, spread["count"])
 
 
-def _sample(name: str, labels: Mapping[str, str], value: float) -> str:
+def _line(name: str, labels: Labels, value: float) -> str:
     inside = ",".join(f'{key}="{_escaped(text)}"' for key, text in labels.items())
     return f"sparrow_{name}{{{inside}}} {value!r}" if inside else f"sparrow_{name} {value!r}"
 

@@ -1,54 +1,75 @@
-"""One remote object that the dashboard asks the same thing every round, on one connection that is made again when it breaks."""
+"""``Target``, a scheduler or worker that the dashboard samples over one connection, which is made again when it breaks."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
-from src.rmi.channel import Channel, let_go
+from src.rmi.channel import Channel, abandon
 from src.rmi.errors import SparrowError
 
-SILENT_S = 0.9  # a call that is not answered for so long means that the peer is gone: asked every 2 s, it is seen within 3
-CONNECT_S = 1.4  # for connecting and the handshake
-RETRY_S = 2.0  # between two tries to reach one that is gone
-LEFT = "it has left: its name is no longer in the name server"
+UNREGISTERED = "it has left: its name is no longer in the name server"
 
 
-class Watched:
-    """``state`` is "new" until it answers or turns out not to, then "up" or "gone". For one event loop only.
+@dataclass(frozen=True)
+class TargetSettings:
+    """The times of a target. If it is asked every 2 s, its silence is noticed within 3 s."""
 
-    ``parse`` checks an answer, and raises TypeError or ValueError for what cannot be used; ``changed`` is called when it
-    comes or goes.
+    answer_s: float = 0.9  # a target whose answer takes longer is gone
+    connect_s: float = 1.4  # the longest time to connect, including the handshake
+    retry_s: float = 2.0  # between two attempts to connect to a target that is gone
+
+
+class Question(NamedTuple):
+    """The call that a target gets in every round. ``parse`` returns the checked answer, or raises TypeError or ValueError."""
+
+    method: str
+    arguments: tuple[Any, ...]
+    parse: Callable[[Any], Any]
+
+
+class Connector:
+    """Makes the connections to targets, with one key and a limited number at a time. It is not thread-safe."""
+
+    def __init__(self, key: bytes | None, max_connecting: int, settings: TargetSettings) -> None:
+        self.settings = settings
+        self._key = key
+        self._gate = asyncio.Semaphore(max_connecting)
+
+    async def open(self, uri: str) -> Channel:
+        """Returns a connection to a remote object. Raises SparrowError if it cannot be made."""
+        async with self._gate:
+            return await Channel.open(uri, {"name": "dashboard"}, self._key, self.settings.connect_s)
+
+
+class Target:
+    """A scheduler or a worker that is sampled. It is not thread-safe.
+
+    ``state`` is "new" until the first answer or the first failure, then "up" or "gone". ``on_change`` is called whenever it becomes
+    "up" or "gone".
     """
 
-    def __init__(
-        self,
-        name: str,
-        uri: str,
-        call: tuple,
-        parse: Callable[[Any], Any],
-        changed: Callable[[], None],
-        key: bytes | None,
-        gate: asyncio.Semaphore,
-    ) -> None:
+    def __init__(self, name: str, uri: str, question: Question, on_change: Callable[[], None], connector: Connector) -> None:
         self.name, self.uri = name, uri
         self.state = "new"
-        self.answer: Any = None
-        self.greeting: dict[str, Any] = {}
-        self.last_seen: float | None = None  # seconds since 1970
-        self.gone_since: float | None = None  # likewise
-        self.reason = ""
-        self.listed = True  # in the name server
-        self._call, self._parse, self._changed, self._key, self._gate = call, parse, changed, key, gate
+        self.answer: Any = None  # the last answer, as ``question.parse`` returned it
+        self.greeting: dict[str, Any] = {}  # what the target says of itself in the handshake
+        self.last_seen: float | None = None  # the time of the last answer, in seconds since 1970
+        self.gone_since: float | None = None  # when it became gone, in seconds since 1970; None if it is not
+        self.reason = ""  # why it is gone
+        self.registered = True  # whether its name is in the name server
+        self._question, self._on_change, self._connector = question, on_change, connector
         self._channel: Channel | None = None
-        self._connecting: asyncio.Task | None = None
+        self._connecting: asyncio.Task[None] | None = None
         self._asked_at: float | None = None  # monotonic, while an answer is due
-        self._retry_at = 0.0
+        self._retry_at = 0.0  # monotonic
 
     @property
     def address(self) -> str:
+        """The address of the target, as HOST:PORT."""
         return self.uri.rpartition("@")[2]
 
     @property
@@ -58,84 +79,88 @@ class Watched:
 
     @property
     def silent_at(self) -> float | None:
-        """When the call in flight will have been unanswered for too long (monotonic)."""
-        return None if self._asked_at is None else self._asked_at + SILENT_S
+        """When the call under way has been unanswered for too long, on the monotonic clock; None if there is no such call."""
+        return None if self._asked_at is None else self._asked_at + self._connector.settings.answer_s
 
     def ask(self) -> None:
-        """Begin this round's call, unless the last is still unanswered, or a connection if there is none."""
+        """Begins the call of this round, unless the last one is unanswered. If there is no connection, it begins to connect."""
         now = time.monotonic()
         if self._channel is None:
-            if self._connecting is None and self.listed and now >= self._retry_at:
+            if self._connecting is None and self.registered and now >= self._retry_at:
                 self._connecting = asyncio.get_running_loop().create_task(self._connect())
         elif self._asked_at is None:
             self._asked_at = now
-            self._channel.begin(self._call[0], self._call[1:], self._answered)
+            self._channel.begin(self._question.method, self._question.arguments, self._on_answer)
 
-    def look_at_the_clock(self) -> None:
+    def check_deadline(self) -> None:
+        """Marks the target as gone if its answer is overdue."""
         if self.silent_at is not None and time.monotonic() >= self.silent_at:
-            self._went("it does not answer")
+            self._mark_gone("it does not answer")
 
-    def is_listed(self, listed: bool) -> None:
-        """Whether its name is in the name server."""
-        self.listed = listed
-        if not listed and self._channel is None and self._connecting is None:
-            self._went(LEFT)
-            self.reason = LEFT
+    def set_registered(self, registered: bool) -> None:
+        """Notes whether the target's name is in the name server. A target that is neither there nor connected is gone."""
+        self.registered = registered
+        if not registered and self._channel is None and self._connecting is None:
+            self._mark_gone(UNREGISTERED)
+            self.reason = UNREGISTERED
 
-    async def fetch(self, *call: Any) -> Any:
-        """One call apart from the rounds. LookupError if no answer is to be had."""
+    async def fetch(self, method: str, *arguments: Any) -> Any:
+        """Calls a method outside of the rounds, and returns its result. Raises LookupError if there is no answer."""
         if self._channel is None:
             raise LookupError(f"{self.name} is not connected")
         try:
-            return await self._channel.call(*call)
+            return await self._channel.call(method, *arguments)
         except SparrowError as error:
             raise LookupError(str(error)) from error
 
     def close(self) -> None:
-        let_go(self._connecting, self._channel)
+        """Ends the connection, without a call of ``on_change``."""
+        abandon(self._connecting, self._channel)
         self._channel = None
 
     async def _connect(self) -> None:
         try:
-            async with self._gate:
-                channel = await Channel.open(self.uri, {"name": "dashboard"}, self._key, CONNECT_S)
+            channel = await self._connector.open(self.uri)
             self.greeting = channel.peer if isinstance(channel.peer, dict) else {}
             if self.greeting.get("name") != self.name:
                 channel.close()
                 raise LookupError("somebody else answers at its address")
         except (SparrowError, LookupError, TypeError, ValueError) as error:
             self._connecting = None
-            self._retry_at = time.monotonic() + RETRY_S
-            self._went(str(error))
+            self._retry_at = time.monotonic() + self._connector.settings.retry_s
+            self._mark_gone(str(error))
         else:
             self._connecting = None
             self._channel = channel
-            channel.on_lost = self._lost
+            channel.on_lost = self._on_lost
             self.ask()
 
-    def _lost(self) -> None:
+    def _on_lost(self) -> None:
         self._channel = self._asked_at = None
-        self.ask()  # a broken connection is made again at once; only if that fails it is gone
+        self.ask()  # this connects again at once; the target is gone only if that fails
         if self._connecting is None:
-            self._went("it closed the connection")
+            self._mark_gone("it closed the connection")
 
-    def _answered(self, error: Exception | None, value: Any) -> None:
+    def _on_answer(self, error: Exception | None, value: Any) -> None:
         self._asked_at = None
         if error is None:
             try:
-                self.answer = self._parse(value)
-            except (TypeError, ValueError) as wrong:
-                error = wrong
+                self.answer = self._question.parse(value)
+            except (TypeError, ValueError) as unusable:
+                error = unusable
         if error is None:
-            self.last_seen = time.time()
-            came, self.state = self.state != "up", "up"
-            self.gone_since, self.reason = None, ""
-            if came:
-                self._changed()
-        elif not isinstance(error, SparrowError):  # it is there, but it is no use; a lost connection is told by _lost
-            self._went(f"its answer cannot be used: {error!s:.100}")
+            self._mark_up()
+        elif not isinstance(error, SparrowError):  # _on_lost handles the loss of a connection
+            self._mark_gone(f"its answer cannot be used: {error!s:.100}")
 
-    def _went(self, reason: str) -> None:
+    def _mark_up(self) -> None:
+        self.last_seen = time.time()
+        was_up, self.state = self.state == "up", "up"
+        self.gone_since, self.reason = None, ""
+        if not was_up:
+            self._on_change()
+
+    def _mark_gone(self, reason: str) -> None:
         if self.state != "gone":
             self.state, self.gone_since, self.reason = "gone", time.time(), reason
-            self._changed()
+            self._on_change()

@@ -1,73 +1,108 @@
-"""Calls to one remote object, any number of them in flight at once, on one connection.
+"""Calls to one remote object on one connection, any number of them in flight at once.
 
-A Pyro4 proxy holds its thread and its lock for the whole of a call. This speaks the same protocol to the same daemons, but a call
-returns a future at once and the answers are matched by their sequence number, so one thread talks to a thousand peers.
+A Pyro4 proxy blocks its thread and holds its lock for the whole of a call. A channel speaks the same protocol to the same
+daemons, but a call returns at once, and its reply is found by the sequence number. So one thread talks to a thousand peers.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import enum
 import errno
 import ssl
-from collections.abc import Callable
-from typing import Any, Optional
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Optional, Union
 
 import Pyro4
 from Pyro4 import errors, message
 
 from src.rmi import wire
-from src.rmi.errors import LostError, RefusedError, SilentError, UnreachableError, WrongCredentialsError
-from src.rmi.security import client_context
+from src.rmi.errors import (
+    LostError,
+    MalformedError,
+    NameStorageError,
+    RefusedError,
+    ServerFullError,
+    SilentError,
+    UnreachableError,
+    WrongCredentialsError,
+)
+from src.rmi.keepalive import enable_keepalive
+from src.rmi.receiving import receive_buffer
+from src.rmi.security import client_context, describe_key_mismatch, describe_tls_error
+from src.rmi.serializer import dump, dump_call, printable_ascii
+from src.rmi.settings import ChannelSettings
 
-NAME_SERVER = Pyro4.constants.NAMESERVER_NAME  # the remote object of a name server
-CONNECT_S = 2.5  # for connecting and the handshake together
-ANSWER_S = 2.5  # for the answer to a call, unless it says otherwise
-_CHECK_S = 0.25  # how often the deadlines of calls in flight are looked at
-_MAX_CALLS = 0x7FFF  # in flight at once: sequence numbers have 16 bits
+NAME_SERVER: str = Pyro4.constants.NAMESERVER_NAME  # the object id of a name server
 
 
-Ended = Callable[[Optional[Exception], Any], None]
+class _Default(enum.Enum):
+    """Stands for a time that a caller leaves to the settings, since None means that there is no limit."""
+
+    TIMEOUT = enum.auto()
 
 
-class Channel(asyncio.Protocol):
-    """One connection to one remote object. For one event loop only."""
+_DEFAULT_TIMEOUT: Final = _Default.TIMEOUT
+Timeout = Union[float, None, _Default]  # seconds; None for no limit
+Ended = Callable[[Optional[Exception], Any], None]  # gets the error of a call, or None and its result
 
-    def __init__(self, uri: Pyro4.URI, key: bytes | None) -> None:
+
+class Channel(asyncio.BufferedProtocol):
+    """One connection to one remote object, for one event loop only.
+
+    ``peer`` is what the other side answered to the handshake. ``on_lost`` is called once when the connection has closed.
+    """
+
+    def __init__(self, uri: Pyro4.URI, key: bytes | None, settings: ChannelSettings = ChannelSettings()) -> None:
         self.uri = uri
-        self.peer: Any = None  # what the other end said of itself in its handshake
+        self.peer: Any = None
         self.on_lost: Callable[[], None] | None = None
+        self._settings = settings
         self._key = key
-        self._frames = wire.Frames(wire.MAX_MESSAGE)
-        self._calls: dict[int, tuple[Ended, float | None]] = {}
+        self._object_id: str = uri.object
+        self._load = wire.configure_pyro4(settings.wire).loads
+        self._frames = wire.FrameReader(settings.wire.max_payload_bytes, settings.wire.max_annotations_bytes)
+        self._max_payload_bytes = settings.wire.max_payload_bytes
+        self._max_calls = settings.max_calls_in_flight
+        self._calls: dict[int, tuple[Ended, float | None]] = {}  # sequence number -> who is told the result, and the deadline
         self._seq = 0
         self._transport: Any = None
-        self._greeting: asyncio.Future | None = None
-        self._check: asyncio.TimerHandle | None = None
+        self._receive_buffer = receive_buffer()
+        self._greeting: asyncio.Future[Any] | None = None
+        self._deadline_timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
 
     @classmethod
     async def open(
-        cls, uri: str | Pyro4.URI, who: object = "hello", key: bytes | None = None, timeout_s: float = CONNECT_S
+        cls,
+        uri: str | Pyro4.URI,
+        who: object = "hello",
+        key: bytes | None = None,
+        timeout_s: float | None = None,
+        settings: ChannelSettings = ChannelSettings(),
     ) -> Channel:
-        """Connect and say who we are.
+        """Connect and greet: ``who`` is what this side says of itself. Returns the open channel.
 
-        UnreachableError if nobody is there, LostError if somebody is but does not answer, RefusedError if we are turned away.
+        ``timeout_s`` is granted to the connection and again to the handshake; None takes it from the settings. Raises
+        UnreachableError if nobody accepts the connection, LostError if it ends or nobody answers on it, and RefusedError if the
+        peer refuses it.
         """
-        wire.configure()
         try:
-            channel = cls(Pyro4.URI(uri) if isinstance(uri, str) else uri, key)
+            channel = cls(Pyro4.URI(uri) if isinstance(uri, str) else uri, key, settings)
         except (errors.PyroError, ValueError) as error:
             raise UnreachableError(f"not an address: {uri!r:.100}") from error
+        limit_s = settings.connect_timeout_s if timeout_s is None else timeout_s
         try:
-            await asyncio.wait_for(channel._connect(), timeout_s)
-            await asyncio.wait_for(channel._greet(who), timeout_s)
+            await asyncio.wait_for(channel._connect(), limit_s)
+            await asyncio.wait_for(channel._greet(who), limit_s)
         except asyncio.TimeoutError:
-            connected = channel._transport is not None or client_context() is not None  # with TLS nobody can tell
+            # With TLS there is no transport until both handshakes are done, so somebody may have accepted the connection.
+            connected = channel._transport is not None or client_context() is not None
             channel.close()
-            raise (LostError if connected else UnreachableError)(f"{channel.address} has not answered in {timeout_s:g} s") from None
+            raise (LostError if connected else UnreachableError)(f"{channel.address} has not answered in {limit_s:g} s") from None
         except ssl.SSLError as error:
-            raise WrongCredentialsError(_tls_trouble(channel.address, error)) from None
+            raise WrongCredentialsError(describe_tls_error(channel.address, error)) from None
         except (UnicodeError, OverflowError) as error:
             raise UnreachableError(f"not an address: {uri!r:.100}") from error
         except OSError as error:
@@ -81,24 +116,27 @@ class Channel(asyncio.Protocol):
 
     @property
     def address(self) -> str:
+        """HOST:PORT of the other side."""
         return f"{self.uri.host}:{self.uri.port}"
 
     @property
     def closed(self) -> bool:
+        """Whether no call can be made any more, or not yet."""
         return self._transport is None or self._transport.is_closing()
 
     async def _connect(self) -> None:
         await self._loop.create_connection(lambda: self, self.uri.host, self.uri.port, ssl=client_context())
 
     async def _greet(self, who: object) -> None:
-        if self.closed:  # again, before we could say a word
+        if self.closed:  # the peer may accept a connection and close it before this task runs again
             raise LostError(f"{self.address} closed the connection")
         self._greeting = self._loop.create_future()
-        self._transport.write(wire.to_bytes(message.MSG_CONNECT, wire.dump({"handshake": who}), 0, key=self._key))
+        greeting = wire.to_bytes(message.MSG_CONNECT, dump({"handshake": who}), 0, self._key, self._max_payload_bytes)
+        self._transport.write(greeting)
         self.peer = await self._greeting
 
-    async def call(self, method: str, *arguments: Any, timeout_s: float | None = ANSWER_S) -> Any:
-        """Call and wait for the result. Raises what the method raised there, or LostError. For ``timeout_s`` see ``begin``."""
+    async def call(self, method: str, *arguments: Any, timeout_s: Timeout = _DEFAULT_TIMEOUT) -> Any:
+        """Call a method and wait for its result. Raises what the method raised, or LostError. ``timeout_s`` is as in ``begin``."""
         future = self._loop.create_future()
 
         def ended(error: Exception | None, value: Any) -> None:
@@ -111,137 +149,159 @@ class Channel(asyncio.Protocol):
         self.begin(method, arguments, ended, timeout_s)
         return await future
 
-    def begin(self, method: str, arguments: tuple, ended: Ended, timeout_s: float | None = ANSWER_S) -> None:
-        """Begin a call; ``ended`` gets its exception, or None and its result, as soon as that arrives.
+    def begin(self, method: str, arguments: Sequence[Any], ended: Ended, timeout_s: Timeout = _DEFAULT_TIMEOUT) -> None:
+        """Begin a call. ``ended`` is called once: with the error of the call, or with None and its result.
 
-        One call that is not answered within ``timeout_s`` (None: it may take for ever) ends the whole channel.
+        If a call is not answered within ``timeout_s`` seconds (None: no limit; by default that of the settings), the channel is
+        closed and every call in flight ends with SilentError. Raises what the serializer raises if the arguments cannot be sent;
+        then ``ended`` is not called.
         """
-        if self.closed:
-            self._loop.call_soon(ended, LostError(f"the connection to {self.address} is closed"), None)
+        transport, calls, loop = self._transport, self._calls, self._loop
+        if transport is None or transport.is_closing():
+            loop.call_soon(ended, LostError(f"the connection to {self.address} is closed"), None)
             return
-        if len(self._calls) >= _MAX_CALLS:
-            why = f"{_MAX_CALLS} calls to {self.address} are in flight: wait for some to end"
-            self._loop.call_soon(ended, RefusedError(why), None)
+        if len(calls) >= self._max_calls:
+            why = f"{self._max_calls} calls to {self.address} are in flight: wait for some to end"
+            loop.call_soon(ended, RefusedError(why), None)
             return
-        while True:
-            self._seq = (self._seq + 1) & 0xFFFF
-            if self._seq not in self._calls:
-                break
-        deadline = None if timeout_s is None else self._loop.time() + timeout_s
-        self._calls[self._seq] = (ended, deadline)
-        data = wire.dump_call(self.uri.object, method, arguments)
-        self._transport.write(wire.to_bytes(message.MSG_INVOKE, data, self._seq, key=self._key))
-        if deadline is not None and self._check is None:
-            self._check = self._loop.call_later(_CHECK_S, self._check_deadlines)
+        data = dump_call(self._object_id, method, arguments, {})
+        seq = (self._seq + 1) & 0xFFFF
+        while seq in calls:
+            seq = (seq + 1) & 0xFFFF
+        request = wire.to_bytes(message.MSG_INVOKE, data, seq, self._key, self._max_payload_bytes)
+        if timeout_s is _DEFAULT_TIMEOUT:
+            timeout_s = self._settings.answer_timeout_s
+        deadline = None if timeout_s is None else loop.time() + timeout_s
+        self._seq = seq
+        calls[seq] = (ended, deadline)
+        transport.write(request)
+        if deadline is not None and self._deadline_timer is None:
+            self._deadline_timer = loop.call_later(self._settings.deadline_check_interval_s, self._check_deadlines)
 
     def drop(self) -> None:
-        """Close it without a word to ``on_lost``."""
+        """Close the connection without calling ``on_lost``."""
         self.on_lost = None
         self.close()
 
     def close(self) -> None:
+        """Close the connection at once. Every call in flight ends with LostError, and ``on_lost`` is called."""
         if self._transport is not None:
             self._transport.abort()
 
     def _check_deadlines(self) -> None:
-        self._check = None
+        self._deadline_timer = None
         deadlines = [deadline for _, deadline in self._calls.values() if deadline is not None]
         if deadlines and min(deadlines) <= self._loop.time():
-            self._fail(SilentError(f"{self.address} has not answered in time"))
-            self.close()
+            self._close_with(SilentError(f"{self.address} has not answered in time"))
         elif deadlines:
-            self._check = self._loop.call_later(_CHECK_S, self._check_deadlines)
+            self._deadline_timer = self._loop.call_later(self._settings.deadline_check_interval_s, self._check_deadlines)
 
-    # asyncio calls these
+    # Called by asyncio
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport of the new connection."""
         self._transport = transport
-        wire.notice_a_vanished_host(transport.get_extra_info("socket"))
+        enable_keepalive(transport.get_extra_info("socket"), self._settings.keepalive)
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Returns where asyncio may put what it receives next."""
+        return self._receive_buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Read what asyncio has received."""
+        self.data_received(self._receive_buffer[:nbytes])
+
+    def data_received(self, data: bytes | memoryview) -> None:
+        """Hand each reply that is whole to its call. The connection is closed if the bytes cannot be read."""
         answers = []
         try:
             for frame in self._frames.feed(data):
-                payload = self._payload(frame)
-                answers.append((frame, wire.load(payload) if frame.serializer == wire.SERPENT_ID else wire.legible(payload)))
-        except wire.MalformedError as error:
-            self._fail(LostError(f"{self.address} does not speak our protocol: {error}"))
-            self.close()
+                payload = self._authenticated_payload(frame)
+                if frame.serializer == wire.SERPENT_ID:
+                    answers.append((frame, self._load(payload)))
+                else:
+                    answers.append((frame, printable_ascii(payload, self._settings.wire.max_shown_bytes)))
+        except MalformedError as error:
+            self._close_with(LostError(f"{self.address} does not speak our protocol: {error}"))
         except WrongCredentialsError as error:
-            self._fail(error)
-            self.close()
+            self._close_with(error)
         except errors.PyroError as error:
-            self._fail(RefusedError(f"{self.address} and we do not agree: {error}"))
-            self.close()
-        except Exception as error:  # a peer may send anything at all
-            self._fail(LostError(f"{self.address} sent something that cannot be read: {error!r:.200}"))
-            self.close()
+            self._close_with(RefusedError(f"{self.address} and we do not agree: {error}"))
+        except Exception as error:  # the parsers behind ``_load`` raise errors of any type for bytes that a hostile peer chose
+            self._close_with(LostError(f"{self.address} sent something that cannot be read: {error!r:.200}"))
         for frame, value in answers:
             if frame.kind == message.MSG_RESULT:
-                self._answered(frame.seq, frame.flags, value)
+                self._end_call(frame.seq, frame.flags, value)
             elif self._greeting is not None and not self._greeting.done():
                 if frame.kind == message.MSG_CONNECTOK:
                     self._greeting.set_result(value)
                 else:
-                    self._greeting.set_exception(RefusedError(f"{self.address} refuses: {value}"))
+                    self._greeting.set_exception(_refusal(self.address, value))
 
-    def _payload(self, frame: wire.Frame) -> bytes:
-        """What is in it. WrongCredentialsError if it is not signed as it should be."""
+    def connection_lost(self, error: Exception | None) -> None:
+        """End every call in flight with LostError, and call ``on_lost``."""
+        if self._deadline_timer is not None:
+            self._deadline_timer.cancel()
+        if isinstance(error, ssl.SSLError):
+            self._end_all(WrongCredentialsError(describe_tls_error(self.address, error)))
+        else:
+            greeting = self._greeting is not None and not self._greeting.done()
+            hint = " (does one of us use TLS, PYRO_SSL, and the other not?)" if greeting else ""
+            self._end_all(LostError(f"{self.address} closed the connection" + (f": {error}" if error else "") + hint))
+        if self.on_lost is not None:
+            self.on_lost()
+
+    def _authenticated_payload(self, frame: wire.Frame) -> bytes:
+        """Returns the payload. Raises WrongCredentialsError if the frame is not signed as the key of this channel demands."""
         if not frame.annotated and frame.is_from(self._key):
             return frame.payload
         if frame.annotated and (frame.signature is None) == (self._key is None):
             with contextlib.suppress(errors.SecurityError):
-                return message.Message.recv(frame, hmac_key=self._key).data
-        raise WrongCredentialsError(f"{self.address} {_key_trouble(self._key, frame)}")
+                payload: bytes = message.Message.recv(frame, hmac_key=self._key).data
+                return payload
+        raise WrongCredentialsError(f"{self.address} {describe_key_mismatch(self._key, frame.signature)}")
 
-    def connection_lost(self, error: Exception | None) -> None:
-        if self._check is not None:
-            self._check.cancel()
-        if isinstance(error, ssl.SSLError):
-            self._fail(WrongCredentialsError(_tls_trouble(self.address, error)))
-        else:
-            greeting = self._greeting is not None and not self._greeting.done()
-            hint = " (does one of us use TLS, PYRO_SSL, and the other not?)" if greeting else ""
-            self._fail(LostError(f"{self.address} closed the connection" + (f": {error}" if error else "") + hint))
-        if self.on_lost is not None:
-            self.on_lost()
-
-    def _answered(self, seq: int, flags: int, value: Any) -> None:
+    def _end_call(self, seq: int, flags: int, value: Any) -> None:
         ended, _ = self._calls.pop(seq, (None, None))
         if ended is None:
             return
         if flags & message.FLAGS_EXCEPTION:
-            ended(value if isinstance(value, Exception) else RefusedError(str(value)), None)
+            ended(_remote_error(value), None)
         else:
             ended(None, value)
 
-    def _fail(self, error: Exception) -> None:
+    def _end_all(self, error: Exception) -> None:
         calls, self._calls = self._calls, {}
         for ended, _ in calls.values():
             ended(error, None)
         if self._greeting is not None and not self._greeting.done():
             self._greeting.set_exception(error)
-            self._greeting.exception()  # whoever waited may have gone: then nobody needs to hear of it
+            self._greeting.exception()  # marks it as retrieved: the task that waited for it may have been cancelled
+
+    def _close_with(self, error: Exception) -> None:
+        self._end_all(error)
+        self.close()
 
 
-def let_go(connecting: asyncio.Task | None, channel: Channel | None) -> None:
-    """Give up a connection that is being made, and one that stands, without a word to anybody."""
+def abandon(connecting: asyncio.Task[Any] | None, channel: Channel | None) -> None:
+    """Cancel a connection attempt, and close an open channel without calling its ``on_lost``."""
     if connecting is not None:
         connecting.cancel()
     if channel is not None:
         channel.drop()
 
 
-def _tls_trouble(address: str, error: ssl.SSLError) -> str:
-    why = getattr(error, "verify_message", "") or error.reason or str(error)
-    return (
-        f"{address} and we have no TLS in common: {why}; all need PYRO_SSL=1 and certificates of one authority (scripts/new-certs)"
-    )
+# Pyro4 sends the cause of these two failures only as text, so the text is read here, once, and everybody else decides by type.
 
 
-def _key_trouble(ours: bytes | None, frame: wire.Frame) -> str:
-    if ours is None:
-        return "asks for a key: give the file with --key-file FILE, or in SPARROW_KEY_FILE"
-    if frame.signature is None:
-        return "has no key, and we have one: give it the same, or us none (--key-file FILE, or SPARROW_KEY_FILE)"
-    return "has another key than we: all need the same file (--key-file FILE, or SPARROW_KEY_FILE)"
+def _refusal(address: str, why: Any) -> RefusedError:
+    """Returns the error for a CONNECTFAIL."""
+    kind = ServerFullError if "no free workers" in str(why) else RefusedError
+    return kind(f"{address} refuses: {why}")
+
+
+def _remote_error(value: Any) -> Exception:
+    """Returns the error for a RESULT that is an exception; a value that is none becomes a RefusedError."""
+    if isinstance(value, errors.NamingError) and str(value).startswith("sqlite error"):
+        return NameStorageError(str(value))
+    return value if isinstance(value, Exception) else RefusedError(str(value))

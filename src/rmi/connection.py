@@ -1,7 +1,7 @@
-"""One connection to a daemon, as asyncio sees it and as Pyro4 expects it, and the answers that are still owed on it.
+"""One connection to a daemon: what asyncio and Pyro4 each expect of it, and the replies that are still owed on it.
 
-It has ``GREETING_S`` for its handshake and ``MESSAGE_S`` for each message that it begins, and what it may send is bounded before it
-is read (rmi.wire): a connection that is silent, slow, broken or hostile costs a descriptor for a while and nobody else's time.
+The size of a message is bounded before it is read (``wire``), and so is the time for the handshake and for each message
+(``settings``). A silent, slow or hostile peer therefore costs one descriptor for a bounded time, and delays nobody else.
 """
 
 from __future__ import annotations
@@ -14,178 +14,219 @@ from typing import Any, Protocol
 from Pyro4 import errors, message
 
 from src.rmi import wire
-
-GREETING_S = 5.0  # for the whole handshake
-MESSAGE_S = 30.0  # for the rest of a message that has begun
-MAX_CONNECTIONS = 4096  # of a daemon
-MAX_UNSENT = 64 * 2**20  # bytes of answers that a peer has not read
-NOTABLE = 2**20  # bytes of them that a daemon looks at
+from src.rmi.errors import MalformedError
+from src.rmi.keepalive import enable_keepalive
+from src.rmi.receiving import receive_buffer
+from src.rmi.serializer import dump
+from src.rmi.settings import DaemonSettings
 
 log = logging.getLogger("sparrow.connection")
 
 
-class Server(Protocol):
-    """What a connection needs of its daemon. The names with an underscore are Pyro4's."""
+class DaemonInterface(Protocol):
+    """What a connection needs of its daemon. The names that begin with an underscore are Pyro4's."""
 
     connections: set[Connection]
+    settings: DaemonSettings
 
-    def connected(self, connection: Connection) -> bool: ...
+    def on_connected(self, connection: Connection) -> bool:
+        """Returns whether this new connection is accepted."""
 
-    def greeted(self, connection: Connection) -> None: ...
+    def on_authenticated(self, connection: Connection) -> None:
+        """The peer has completed the handshake."""
 
-    def disconnected(self, connection: Connection) -> None: ...
+    def on_rejected(self, address: tuple[Any, ...], frame: wire.Frame) -> None:
+        """The handshake in this frame has failed."""
 
-    def has_unread(self) -> None: ...
+    def on_disconnected(self, connection: Connection) -> None:
+        """The connection has closed."""
+
+    def on_partial_message(self, connection: Connection, size: int) -> None:
+        """So many bytes have arrived of a message that is not whole yet."""
+
+    def on_unsent(self) -> None:
+        """A connection has more than ``unsent_check_bytes`` of unread replies."""
+
+    def respond(self, connection: Connection, frame: wire.Frame) -> None:
+        """Answer one request."""
 
     def _handshake(self, connection: Connection) -> bool: ...
-
-    def respond(self, connection: Connection, frame: wire.Frame) -> None: ...
-
-    def turned_away(self, address: tuple, frame: wire.Frame) -> None: ...
-
-    def has_begun(self, connection: Connection, size: int) -> None: ...
 
     def _sendExceptionResponse(  # noqa: N802
         self, connection: Any, seq: int, serializer_id: int, error: BaseException, trace: Any
     ) -> None: ...
 
 
-class Connection(asyncio.Protocol):
-    """One connection, in the shape that Pyro4's daemon expects of one."""
+class Connection(asyncio.BufferedProtocol):
+    """One connection to a daemon. ``peer`` is what the other side said of itself in its handshake.
 
+    ``partial_bytes`` is what the daemon counts for this connection in its total, and is set by the daemon alone.
+    """
+
+    # Pyro4 reads or sets these on every connection.
     keep_open = False
+    objectId = None  # noqa: N815
+    timeout = None
 
-    def __init__(self, daemon: Server) -> None:
+    def __init__(self, daemon: DaemonInterface) -> None:
         self.daemon = daemon
-        self.peer: Any = None  # what it said of itself in its handshake
-        self.objectId = None
-        self.pyroInstances: dict = {}
-        self.tracked_resources: weakref.WeakSet = weakref.WeakSet()
-        self.answer_later = False
-        self.begun = 0  # bytes that are here of a message that is not whole yet
-        self.timeout = None  # set by Pyro4, meaningless here
-        self._frames = wire.Frames()
+        self.peer: Any = None
+        self.pyroInstances: dict[Any, Any] = {}
+        self.tracked_resources: weakref.WeakSet[Any] = weakref.WeakSet()
+        self.reply_deferred = False  # whether the method that runs now has called ``Daemon.defer``
+        self.partial_bytes = 0
+        self._settings = settings = daemon.settings
+        self._max_unsent_bytes = settings.max_unsent_bytes
+        self._unsent_check_bytes = settings.unsent_check_bytes
+        self._frames = wire.FrameReader(settings.wire.max_greeting_bytes, settings.wire.max_annotations_bytes)
         self._frame: wire.Frame | None = None
-        self._greeted = False
-        self._deadline: asyncio.TimerHandle | None = None
+        self._authenticated = False
+        self._deadline_timer: asyncio.TimerHandle | None = None
         self._transport: Any = None
-        self._address: tuple = ("", 0)
+        self._receive_buffer = receive_buffer()
+        self._address: tuple[Any, ...] = ("", 0)
 
-    # asyncio calls these
+    # Called by asyncio
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin to wait for the handshake, or close the connection if the daemon does not accept it."""
         self._transport = transport
         self._address = transport.get_extra_info("peername") or self._address
-        if not self.daemon.connected(self):
+        if not self.daemon.on_connected(self):
             self._transport.abort()
             return
-        wire.notice_a_vanished_host(transport.get_extra_info("socket"))
-        self._expect_more_within(GREETING_S)
+        enable_keepalive(transport.get_extra_info("socket"), self._settings.keepalive)
+        self._set_deadline(self._settings.greeting_timeout_s)
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Returns where asyncio may put what it receives next."""
+        return self._receive_buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Read what asyncio has received."""
+        self.data_received(self._receive_buffer[:nbytes])
+
+    def data_received(self, data: bytes | memoryview) -> None:
+        """Answer each message that is whole. An error closes this connection and no other."""
+        frames = self._frames
         try:
-            for frame in self._frames.feed(data):
+            for frame in frames.feed(data):
                 self._frame = frame
-                if self._greeted:
+                if self._authenticated:
                     self.daemon.respond(self, frame)
-                    self.answer_later = False
-                elif self.daemon._handshake(self):
-                    self._greeted = True
-                    self.daemon.greeted(self)
-                    self._frames.largest = wire.MAX_MESSAGE
-                    self._expect_more_within(None)
+                    self.reply_deferred = False
                 else:
-                    self.daemon.turned_away(self._address, frame)
-                    self.close()
+                    self._greeted(frame)
                 if self._transport.is_closing():
                     return
-        except wire.MalformedError as error:
-            self.give_up(str(error))
-        except (errors.PyroError, OSError) as error:  # Pyro4 has logged it, and wants the connection closed
-            self.give_up(str(error))
-        except Exception:  # whatever a peer found to break, it is its own connection that ends
+        except MalformedError as error:
+            self.abort(str(error))
+        except (errors.PyroError, OSError) as error:  # Pyro4 has logged it, and raises it to have the connection closed
+            self.abort(str(error))
+        except Exception:
             log.exception("closing the connection from %s:%s after an unexpected error", *self._address[:2])
             self._transport.abort()
         else:
-            if self._greeted and bool(self._frames.partial) != (self._deadline is not None):
-                self._expect_more_within(MESSAGE_S if self._frames.partial else None)
-            if self._frames.partial or self.begun:
-                self.daemon.has_begun(self, self._frames.partial)
+            partial = frames.partial_bytes
+            if self._authenticated and (partial > 0) != (self._deadline_timer is not None):
+                self._set_deadline(self._settings.message_timeout_s if partial else None)
+            if partial or self.partial_bytes:
+                self.daemon.on_partial_message(self, partial)
+
+    def _greeted(self, frame: wire.Frame) -> None:
+        if self.daemon._handshake(self):
+            self._authenticated = True
+            self.daemon.on_authenticated(self)
+            self._frames.max_payload_bytes = self._settings.wire.max_payload_bytes
+            self._set_deadline(None)
+        else:
+            self.daemon.on_rejected(self._address, frame)
+            self.close()
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._expect_more_within(None)
-        self.daemon.has_begun(self, 0)
-        self.daemon.disconnected(self)
+        """Tell the daemon that this connection holds nothing any more."""
+        self._set_deadline(None)
+        self.daemon.on_partial_message(self, 0)
+        self.daemon.on_disconnected(self)
 
-    # Pyro4 calls these
+    # Called by Pyro4, to which a connection is a socket that blocks
 
     @property
     def sock(self) -> Connection:
+        """The object that has ``getpeername``."""
         return self
 
-    def getpeername(self) -> tuple:
+    def getpeername(self) -> tuple[Any, ...]:
+        """Returns the address of the other side."""
         return self._address
 
     def recv(self, size: int) -> bytes:
+        """Returns the next bytes of the message that is being answered."""
         assert self._frame is not None
         return self._frame.recv(size)
 
     def send(self, data: bytes) -> None:
-        if self.answer_later:
-            self.answer_later = False
-        elif self.unread > MAX_UNSENT:
-            self.give_up("it does not read what it asked for")
-        else:
-            self._transport.write(data)
-            if self.unread > NOTABLE:
-                self.daemon.has_unread()
+        """Send a reply, unless the method that runs now has deferred it. Closes a connection whose peer does not read."""
+        if self.reply_deferred:
+            self.reply_deferred = False
+            return
+        transport = self._transport
+        if self.unsent_bytes > self._max_unsent_bytes:
+            self.abort("it does not read what it asked for")
+            return
+        transport.write(data)
+        if self.unsent_bytes > self._unsent_check_bytes:
+            self.daemon.on_unsent()
 
     def close(self) -> None:
+        """Close the connection after what has been written is sent."""
         self._transport.close()
 
-    # ours
+    # Called by the daemon
 
     @property
-    def unread(self) -> int:
-        """Bytes of answers that the other end has not taken yet."""
+    def unsent_bytes(self) -> int:
+        """The bytes of replies that the other side has not taken yet; 0 once the connection is closing."""
         return 0 if self._transport.is_closing() else self._transport.get_write_buffer_size()
 
     @property
     def closing(self) -> bool:
+        """Whether the connection is closed, or will be."""
         return bool(self._transport.is_closing())
 
-    def abort(self) -> None:
+    def abort(self, reason: str) -> None:
+        """Close the connection at once."""
+        log.debug("closing the connection from %s:%s: %s", *self._address[:2], reason)
         self._transport.abort()
 
-    def _expect_more_within(self, seconds: float | None) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-        self._deadline = None
-        if seconds is not None:
+    def _set_deadline(self, timeout_s: float | None) -> None:
+        """Abort the connection after so many seconds, unless this is called again before. None sets no deadline."""
+        if self._deadline_timer is not None:
+            self._deadline_timer.cancel()
+        self._deadline_timer = None
+        if timeout_s is not None:
             loop = asyncio.get_running_loop()
-            self._deadline = loop.call_later(seconds, self.give_up, f"no whole message in {seconds:.0f} s")
-
-    def give_up(self, why: str) -> None:
-        log.debug("closing the connection from %s:%s: %s", *self._address[:2], why)
-        self._transport.abort()
+            self._deadline_timer = loop.call_later(timeout_s, self.abort, f"no whole message in {timeout_s:.0f} s")
 
 
-class Later:
-    """An answer that is still owed to a call."""
+class PendingReply:
+    """The reply that a remote method owes to its caller after it has returned."""
 
     def __init__(self, connection: Connection, seq: int, key: bytes | None) -> None:
         self.connection = connection
         self._seq = seq
         self._key = key
-        connection.answer_later = True
+        connection.reply_deferred = True
 
     def answer(self, value: object) -> None:
-        """Send it, if whoever called is still there. An answer that is too large for a message becomes an error there."""
-        daemon = self.connection.daemon
-        if self.connection in daemon.connections and not self.connection.closing:
+        """Send the reply. The caller gets an error if it is too large for one message; if the caller has gone, nothing is sent."""
+        connection = self.connection
+        daemon = connection.daemon
+        if connection in daemon.connections and not connection.closing:
+            max_bytes = daemon.settings.wire.max_payload_bytes
             try:
-                data = wire.to_bytes(message.MSG_RESULT, wire.dump(value), self._seq, self._key)
+                data = wire.to_bytes(message.MSG_RESULT, dump(value), self._seq, self._key, max_bytes)
             except errors.PyroError as error:
-                daemon._sendExceptionResponse(self.connection, self._seq, wire.SERPENT_ID, error, None)
+                daemon._sendExceptionResponse(connection, self._seq, wire.SERPENT_ID, error, None)
             else:
-                self.connection.send(data)
+                connection.send(data)

@@ -1,41 +1,49 @@
-"""What can go wrong between processes. Each says in its text what was tried and what to do next."""
+"""The errors that are raised between processes, all under ``SparrowError``.
+
+The type of an error says what failed and whose fault it is, so no caller has to read its text. The text says to people what was
+tried and what to do next.
+"""
 
 from __future__ import annotations
 
-from Pyro4.errors import NamingError as NamingError  # what a name server says of a name that it has not, or has already
+from Pyro4.errors import NamingError as NamingError  # raised by a name server for a name that is unknown, or registered already
 
-
-class SparrowError(Exception):
-    """The base of all errors of this package."""
-
-
-class UnavailableError(SparrowError):
-    """Something that is needed cannot be had: a name server, a scheduler, a name, a port. A command ends with exit status 69."""
-
-
-class TurnedAwayError(UnavailableError):
-    """Somebody answers, but not to us: we have not its key, or not its kind of TLS. Waiting does not help."""
+from src.sparrow.errors import AccessDeniedError as AccessDeniedError
+from src.sparrow.errors import SparrowError as SparrowError
+from src.sparrow.errors import UnavailableError as UnavailableError
 
 
 class ConfigurationError(SparrowError):
-    """A setting is missing or cannot be used: a key file, a certificate. A command ends with exit status 2."""
+    """Raised if a setting is missing or cannot be used: a key file, a certificate. A command exits with 2."""
 
 
 class LostError(SparrowError):
-    """A connection is gone, or its other end has not answered in time. What was under way may or may not have been done."""
+    """Raised if a connection is gone or its peer does not answer. The peer may or may not have executed the calls in flight."""
 
 
 class SilentError(LostError):
-    """A call was not answered in time, though the connection stands."""
+    """Raised if a call was not answered in time, although the connection stands."""
 
 
 class UnreachableError(LostError):
-    """No connection could be made: refused, no such host, or no answer."""
+    """Raised if no connection could be made: it was refused, the host does not exist, or nobody answered."""
 
 
 class RefusedError(SparrowError):
-    """The other end answered, but will not talk to us: it is full, or has not the object."""
+    """Raised if the peer answered and refuses the connection or the call."""
+
+
+class ServerFullError(RefusedError):
+    """Raised if a Pyro4 daemon refuses the connection because each of its threads serves another one already."""
 
 
 class WrongCredentialsError(RefusedError):
-    """The other end has another key than we, or no certificate that we trust, or one of us has none."""
+    """Raised if the peer has another key or no trusted certificate, or if only one of the two sides has a key or uses TLS."""
+
+
+class NameStorageError(SparrowError):
+    """Raised if a name server cannot read or write the file with its names: the disk is full, or the file is damaged."""
+
+
+class MalformedError(SparrowError):
+    """Raised if received bytes are not a message of Pyro4's protocol, or one that is larger than allowed or of an unwanted kind."""

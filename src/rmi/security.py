@@ -1,10 +1,10 @@
-"""Who may come in: one key that all processes of a cluster share, TLS by Pyro4's own settings, and no open door without either.
+"""Who may connect: the key that a cluster shares, TLS by Pyro4's own settings, and where a process may listen without them.
 
-On loopback nothing is needed. Whoever would listen on another address without a key, and without asking for certificates, is
+On loopback nothing is needed. A process that would listen on another address without a key, and without asking for certificates, is
 refused, so that nobody opens a cluster to a network by accident.
 
-What a key does (HMAC-SHA1 over each message, checked before anything in it is read): who has not the key gets no answer. What it
-does not: a message can be read by whoever sees it pass, and a recorded one can be sent again. TLS does both.
+With a key, each message carries its HMAC-SHA1, which is checked before anything in the message is read: a peer without the key
+gets no reply. The key does not keep messages secret, and a recorded message can be sent again. TLS prevents both.
 """
 
 from __future__ import annotations
@@ -19,39 +19,47 @@ import Pyro4
 from Pyro4 import socketutil
 
 from src.rmi.errors import ConfigurationError
+from src.rmi.settings import KeyFileLimits
 
-KEY_FILE = "SPARROW_KEY_FILE"  # in the environment: for who gives none on the command line
-SHORTEST_KEY = 16  # characters; scripts/new-key writes 64
-_LONGEST_KEY_FILE = 4096  # bytes
+KEY_FILE = "SPARROW_KEY_FILE"  # the environment variable that names the key file if the command line does not
 
 
 class Security(NamedTuple):
-    """How a process talks to the others. ``key`` None: without one."""
+    """How a process protects its connections.
+
+    ``key`` is that of the cluster, or None. ``insecure`` says that the user accepts connections without any protection.
+    """
 
     key: bytes | None = None
-    insecure: bool = False  # said to be content with no protection at all
+    insecure: bool = False
 
     @classmethod
     def of(cls, key_file: str | None = None, insecure: bool = False) -> Security:
-        """From a key file, or the one that SPARROW_KEY_FILE names, or without a key. ConfigurationError if it cannot be used."""
+        """Returns the security with the key in this file, or in the one that SPARROW_KEY_FILE names, or without a key.
+
+        Raises ConfigurationError if the file cannot be used.
+        """
         path = os.environ.get(KEY_FILE) if key_file is None else key_file
         if path == "":
             raise ConfigurationError(f"the name of the key file is empty: unset {KEY_FILE} to do without a key")
         return cls(None if path is None else read_key(path), insecure)
 
-    def must_allow(self, address: str) -> None:
-        """ConfigurationError if nobody may listen on this IP address with so little protection."""
-        if self.key is None and not self.insecure and not asks_for_certificates() and not is_loopback(address):
+    def check_listen_address(self, address: str) -> None:
+        """Raises ConfigurationError if this IP address is reached from other machines and nothing protects it."""
+        if self.key is None and not self.insecure and not requires_client_certificates() and not is_loopback(address):
             raise ConfigurationError(
                 f"not listening on {address} without a key: whoever reaches it could submit jobs. Either make a key with "
                 f"scripts/new-key FILE and give it to all with --key-file FILE (or {KEY_FILE}=FILE), or say --insecure"
             )
 
 
-def read_key(path: str) -> bytes:
-    """The key in a file that only its owner may read, without white space around it. ConfigurationError says what is wrong."""
+def read_key(path: str, limits: KeyFileLimits = KeyFileLimits()) -> bytes:
+    """Returns the key in a file, without the white space around it.
+
+    Raises ConfigurationError if the file cannot be read, belongs to another user, may be read by others, or holds no key.
+    """
     try:
-        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:  # a pipe must not hold us
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:  # opening a pipe would wait
             found = os.fstat(file.fileno())
             if not stat.S_ISREG(found.st_mode):
                 raise ConfigurationError(f"the key file is not a file: {path}")
@@ -59,38 +67,67 @@ def read_key(path: str) -> bytes:
                 raise ConfigurationError(f"the key file belongs to somebody else: {path}")
             if found.st_mode & 0o077:
                 raise ConfigurationError(f"others may read or change the key file: chmod 600 {path}")
-            key = file.read(_LONGEST_KEY_FILE + 1).strip()
+            key = file.read(limits.max_file_bytes + 1).strip()
     except FileNotFoundError:
         raise ConfigurationError(f"no such key file: {path}; make one with: scripts/new-key {path}") from None
     except OSError as error:
         raise ConfigurationError(f"the key file cannot be read: {path}: {error.strerror or error}") from None
-    if not SHORTEST_KEY <= len(key) <= _LONGEST_KEY_FILE:
-        raise ConfigurationError(f"a key has at least {SHORTEST_KEY} characters, and {path} has {len(key)}; see scripts/new-key")
+    if not limits.min_key_bytes <= len(key) <= limits.max_file_bytes:
+        raise ConfigurationError(
+            f"a key has at least {limits.min_key_bytes} characters, and {path} has {len(key)}; see scripts/new-key"
+        )
     return key
 
 
 def is_loopback(address: str) -> bool:
-    """Whether only this machine can reach that IP address."""
+    """Returns whether only this machine can reach this IP address."""
     return ipaddress.ip_address(address.partition("%")[0]).is_loopback
+
+
+def describe_key_mismatch(our_key: bytes | None, their_signature: bytes | None) -> str:
+    """Returns what is wrong with the key of a peer, and what to do, for the user of the process that connected to it."""
+    if our_key is None:
+        return "asks for a key: give the file with --key-file FILE, or in SPARROW_KEY_FILE"
+    if their_signature is None:
+        return "has no key, and we have one: give it the same, or us none (--key-file FILE, or SPARROW_KEY_FILE)"
+    return "has another key than we: all need the same file (--key-file FILE, or SPARROW_KEY_FILE)"
+
+
+def describe_rejection(our_key: bytes | None, their_signature: bytes | None, key_matches: bool) -> str:
+    """Returns why the handshake of a peer has failed, for the log of the process that it connected to."""
+    if key_matches:
+        return "its greeting cannot be read"
+    if our_key is None:
+        return "it has a key, and we have none"
+    return "it has no key" if their_signature is None else "its key is not ours"
 
 
 # TLS: PYRO_SSL and the settings that go with it
 
 
-def asks_for_certificates() -> bool:
+def requires_client_certificates() -> bool:
+    """Returns whether whoever connects to this process must have a certificate."""
     return bool(Pyro4.config.SSL and Pyro4.config.SSL_REQUIRECLIENTCERT)
 
 
 def server_context() -> ssl.SSLContext | None:
-    """For who listens; None without TLS. ConfigurationError if the certificate cannot be used."""
+    """Returns the TLS context for listening, or None without TLS. Raises ConfigurationError if the certificate cannot be used."""
     config = Pyro4.config
     return _context("PYRO_SSL_SERVERCERT", config.SSL_SERVERCERT, config.SSL_SERVERKEY, config.SSL_SERVERKEYPASSWD, "server")
 
 
 def client_context() -> ssl.SSLContext | None:
-    """For who connects; None without TLS. ConfigurationError if the certificate cannot be used."""
+    """Returns the TLS context for connecting, or None without TLS. Raises ConfigurationError if the certificate cannot be used."""
     config = Pyro4.config
     return _context("PYRO_SSL_CLIENTCERT", config.SSL_CLIENTCERT, config.SSL_CLIENTKEY, config.SSL_CLIENTKEYPASSWD, "client")
+
+
+def describe_tls_error(address: str, error: ssl.SSLError) -> str:
+    """Returns why there is no TLS connection to this address, and what to do."""
+    why = getattr(error, "verify_message", "") or error.reason or str(error)
+    return (
+        f"{address} and we have no TLS in common: {why}; all need PYRO_SSL=1 and certificates of one authority (scripts/new-certs)"
+    )
 
 
 def _context(setting: str, certificate: str, key: str, password: str, side: str) -> ssl.SSLContext | None:
@@ -99,8 +136,9 @@ def _context(setting: str, certificate: str, key: str, password: str, side: str)
     if not certificate and (side == "server" or Pyro4.config.SSL_REQUIRECLIENTCERT):
         raise ConfigurationError(f"PYRO_SSL is set, but {setting} is not: it names the certificate of this host")
     try:
-        return socketutil.getSSLcontext(
+        context: ssl.SSLContext = socketutil.getSSLcontext(
             **{f"{side}cert": certificate, f"{side}key": key}, keypassword=password, cacerts=Pyro4.config.SSL_CACERTS
         )
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
         raise ConfigurationError(f"TLS cannot be set up with {setting}={certificate}: {error}") from None
+    return context

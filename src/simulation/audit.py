@@ -1,27 +1,29 @@
-"""What must always be true of the books, of reports and of what is said. Each check returns the violations it found, as sentences.
+"""The invariants of job tables, work queues, reports and messages. Each check returns the violations that it finds, as sentences.
 
-For simulated runs, and for live tests: nothing here changes a book.
+The checks are for simulated runs and for live tests; they change nothing.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from collections.abc import Iterable
 
 from src.sparrow import messages as m
 from src.sparrow.jobs import DONE, FAILED, PLACED, UNPLACED
+from src.sparrow.jobspec import JobSpec
 from src.sparrow.jobtable import JobTable
+from src.sparrow.messages import Address
 from src.sparrow.placement import method_named
-from src.sparrow.queues import Owner
+from src.sparrow.reports import Report
 from src.sparrow.workqueue import WorkQueue
 
-TOLERANCE_S = 1e-6  # of sums of times
+TOLERANCE_S = 1e-6  # the rounding error of sums of times
 
 
 def of_table(table: JobTable) -> list[str]:
-    """Of one scheduler's book, after any event: tasks, reservations and workers tell the same story."""
+    """Returns the violations in one scheduler's table after an event: tasks, reservations and workers must agree."""
     found = []
-    out: Counter = Counter()
+    out: Counter[str] = Counter()
     runs, reservations = set(), set()
     for job in table.jobs.values():
         held = Counter(job.unplaced)
@@ -33,7 +35,13 @@ def of_table(table: JobTable) -> list[str]:
         still = sum(task.state not in (DONE, FAILED) for task in job.tasks)
         if job.open != still or not still:
             found.append(f"{job.id}: open with {still} of its tasks, and says {job.open}")
-        if job.method.late_binding and job.unplaced and not job.reserved and table.workers and job.id not in table._starving:
+        if (
+            job.method.late_binding
+            and job.unplaced
+            and not job.reserved
+            and table.workers
+            and job.id not in table.waiting_for_workers
+        ):
             found.append(f"{job.id}: tasks wait, but no reservation is out")
         runs |= {(task.worker, job.id, index) for index, task in enumerate(job.tasks) if task.state == PLACED}
         reservations |= {(worker, job.id, number) for number, worker in job.reserved.items()}
@@ -50,7 +58,7 @@ def of_table(table: JobTable) -> list[str]:
 
 
 def of_queue(queue: WorkQueue) -> list[str]:
-    """Of one worker's book, after any event: its slots and its queue."""
+    """Returns the violations in one worker's queue after an event: free slots, double entries, or too many taken slots."""
     found = []
     taken = len(queue.running) + len(queue.asking)
     if taken > queue.slots:
@@ -63,15 +71,16 @@ def of_queue(queue: WorkQueue) -> list[str]:
     return found
 
 
-def of_report(spec: m.JobSpec, report: dict[str, Any], workers: set[str]) -> list[str]:
-    """Of the report of one job: every task is in it, done or failed, with times that can be."""
+def of_report(spec: JobSpec, report: Report, workers: set[str]) -> list[str]:
+    """Returns the violations in the report of one job: every task must be in it, done or failed, with possible times."""
     found = []
     tasks, failed = report["tasks"], failed_tasks(report)
     if report["id"] != spec.id or (spec.method and report["method"] != spec.method):
         found.append(f"a report of {report['id']} by {report['method']}")
     if len(tasks) != len(spec.durations_s) or len(set(failed)) != len(failed) or not set(failed) <= set(range(len(tasks))):
         found.append(f"{len(tasks)} tasks reported, {len(report['failed'])} of them as failed, of {len(spec.durations_s)}")
-    for index, (worker, wait_s, service_s, attempts) in enumerate(tasks):
+    for index, task in enumerate(tasks):
+        worker, wait_s, service_s, attempts = task["worker"], task["wait_s"], task["service_s"], task["attempts"]
         if index in failed:
             continue
         if worker not in workers or attempts < 1 or wait_s < 0 or service_s < spec.durations_s[index] - TOLERANCE_S:
@@ -84,48 +93,50 @@ def of_report(spec: m.JobSpec, report: dict[str, Any], workers: set[str]) -> lis
 
 
 class Witness:
-    """Hears all that is said in a cluster and sees what is run, and holds the schedulers to it."""
+    """Records all messages and all runs of a cluster, and checks the schedulers against them."""
 
     def __init__(self) -> None:
         self.violations: list[str] = []
-        self._late_bound: set[str] = set()  # jobs
-        self._asked: set[tuple] = set()  # (worker, scheduler, reservation), as the next two with a run
-        self._missing: set[tuple] = set()
-        self._ran: set[tuple] = set()
+        self._late_bound: set[str] = set()  # the ids of late-binding jobs
+        self._asked: set[tuple[str, str, m.Reservation]] = set()  # (incarnation of worker, of scheduler, reservation) of each Ask
+        self._missing: set[tuple[str, str, m.Run]] = set()  # the same with the runs that a Holdings names as missing
+        self._ran: set[tuple[str, Address, m.Run]] = set()  # (worker, scheduler, run) of each run that has ended
 
-    def submitted(self, spec: m.JobSpec) -> None:
+    def submitted(self, spec: JobSpec) -> None:
+        """A client has submitted this job."""
         if spec.method and method_named(spec.method).late_binding:
             self._late_bound.add(spec.id)
 
-    def told(self, worker: Owner, scheduler: Owner, message: m.Message) -> None:
-        """A worker says this. What a scheduler may answer follows from it."""
-        if isinstance(message, m.Ask):
-            self._asked.add((worker, scheduler, tuple(message)))
-        elif isinstance(message, m.Held):
-            self._missing.update((worker, scheduler, run) for run in message.missing_runs)
+    def heard(self, sender: Address, receiver: Address, batch: Iterable[m.Message]) -> None:
+        """A node has sent this batch to another. A worker may get a late-bound task only if it asked for it, now or before."""
+        ends = sender.incarnation, receiver.incarnation
+        for message in batch:
+            if isinstance(message, m.Ask):
+                self._asked.add((*ends, (message.job, message.reservation)))
+            elif isinstance(message, m.Holdings):
+                self._missing.update((*ends, run) for run in message.missing_runs)
+            elif isinstance(message, m.Assign):
+                if (*ends[::-1], (message.job, message.reservation)) not in self._asked:
+                    self.violations.append(f"{message} to {receiver.name}, which did not ask")
+            elif isinstance(message, m.Launch):
+                run = message.job, message.task, message.attempt
+                if message.job in self._late_bound and (*ends[::-1], run) not in self._missing:
+                    self.violations.append(f"{message} to {receiver.name}, of a late-binding job")
 
-    def sent(self, scheduler: Owner, worker: Owner, message: m.Message) -> None:
-        """A scheduler says this. Late binding: no worker gets a task that it did not ask for, now or before it was missing."""
-        if isinstance(message, m.Assign):
-            if (worker, scheduler, (message.job, message.reservation)) not in self._asked:
-                self.violations.append(f"{message} to {worker}, which did not ask")
-        elif isinstance(message, m.Launch):
-            run = message.job, message.task, message.attempt
-            if message.job in self._late_bound and (worker, scheduler, run) not in self._missing:
-                self.violations.append(f"{message} to {worker}, of a late-binding job")
+    def ran(self, worker: str, scheduler: Address, run: m.Run) -> None:
+        """A worker has run this to its end."""
+        self._ran.add((worker, scheduler, run))
 
-    def ran(self, worker: Owner, scheduler: Owner, run: m.Run) -> None:
-        """A run has really come to its end."""
-        self._ran.add((worker.scheduler, scheduler, run))
-
-    def finished(self, scheduler: Owner, report: dict[str, Any]) -> None:
-        """A scheduler ends a job: what it counts as done must have been run, by that worker, in that attempt."""
+    def finished(self, scheduler: Address, report: Report) -> None:
+        """A scheduler has ended a job: each task that counts as done must have run on that worker, in that attempt."""
         failed = failed_tasks(report)
-        for index, (worker, _, _, attempt) in enumerate(report["tasks"]):
-            if index not in failed and (worker, scheduler, (report["id"], index, attempt)) not in self._ran:
+        for index, task in enumerate(report["tasks"]):
+            run = report["id"], index, task["attempts"]
+            if index not in failed and (str(task["worker"]), scheduler, run) not in self._ran:
+                worker = task["worker"]
                 self.violations.append(f"{report['id']}: task {index} counts as done by {worker}, which never finished it")
 
 
-def failed_tasks(report: dict[str, Any]) -> list[int]:
-    """The numbers of a report's failed tasks."""
-    return [index for _, tasks in report["failed"] for index in tasks]
+def failed_tasks(report: Report) -> list[int]:
+    """Returns the numbers of the failed tasks of a report."""
+    return [index for failure in report["failed"] for index in failure["tasks"]]

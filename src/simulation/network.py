@@ -1,4 +1,8 @@
-"""What can go wrong in a simulated cluster: how its network treats messages, and what befalls its machines."""
+"""The settings of the simulated network, ``Network``, and of the faults of simulated processes, ``Faults``.
+
+The network has TCP connections: packets of a connection arrive once and in order, though maybe late, until the connection breaks.
+When it has broken, neither end knows which packets have arrived.
+"""
 
 from __future__ import annotations
 
@@ -6,48 +10,52 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+RETRANSMIT_S = 0.2  # the time until a lost packet is sent again
+VANISHED_S = 6.0  # the kernel breaks a connection whose other end has been unreachable for this time
+
 
 @dataclass(frozen=True)
 class Network:
-    """Each message by itself: messages overtake each other as soon as delays differ. Shares are from 0 to 1."""
+    """How packets travel. Each is drawn independently, but packets of one connection keep their order. Shares are from 0 to 1."""
 
-    delay_s: float = 0.0005  # one way, at least
-    jitter_s: float = 0.0  # on top, drawn from an exponential distribution of that mean
-    loss: float = 0.0  # share of messages that never arrive
-    duplication: float = 0.0  # share that arrive twice
-    straggling: float = 0.0  # share that take up to a second longer, which is longer than a call waits
+    delay_s: float = 0.0005  # the shortest time of one way
+    jitter_s: float = 0.0  # the mean of an additional time, which is exponentially distributed
+    loss: float = 0.0  # the share of packets that are lost and sent again
+    straggling: float = 0.0  # the share of packets that take up to a second longer
+    resets: float = 0.0  # the share of packets at which their connection breaks; half of these packets arrive
 
     @property
-    def reliable(self) -> bool:
-        return not (self.loss or self.straggling)
+    def constant(self) -> bool:
+        """Whether every packet takes the same time."""
+        return not (self.jitter_s or self.loss or self.straggling or self.resets)
 
-    def delays(self, rng: random.Random) -> Sequence[float]:
-        """When one message arrives, in seconds from now: never, once or twice."""
-        if self.reliable and not self.duplication:
-            return (self._delay(rng),)
-        if rng.random() < self.loss:
-            return ()
-        copies = 2 if rng.random() < self.duplication else 1
-        return [self._delay(rng) + (rng.random() if rng.random() < self.straggling else 0.0) for _ in range(copies)]
-
-    def _delay(self, rng: random.Random) -> float:
-        return self.delay_s + rng.expovariate(1 / self.jitter_s) if self.jitter_s else self.delay_s
+    def takes_s(self, rng: random.Random) -> float:
+        """Returns the time that one packet takes, in seconds."""
+        if self.constant:
+            return self.delay_s
+        takes_s = self.delay_s + (rng.expovariate(1 / self.jitter_s) if self.jitter_s else 0.0)
+        while rng.random() < self.loss:
+            takes_s += RETRANSMIT_S
+        return takes_s + (rng.random() if rng.random() < self.straggling else 0.0)
 
 
-CRASH = "crash"  # the process dies, its connections are closed; it comes back as a new incarnation with an empty book
-SILENT_CRASH = "silent crash"  # the machine is gone: nothing is refused and nothing is closed, only silence
-PAUSE = "pause"  # the process stands still, then goes on where it was, and what was sent to it meanwhile arrives
-CUT = "cut"  # nothing comes in and nothing goes out
-DEAF = "deaf"  # nothing comes in
-MUTE = "mute"  # nothing goes out
-LEAVE = "leave"  # a worker is stopped in good order; a scheduler crashes instead
+CRASH = "crash"  # the process dies and its connections are closed; it starts again as a new incarnation with an empty state
+SILENT_CRASH = "silent crash"  # the machine is gone: connections are neither refused nor closed
+PAUSE = "pause"  # the process stands still, then goes on, and receives the packets that were sent to it meanwhile
+CUT = "cut"  # the process receives nothing and sends nothing
+DEAF = "deaf"  # the process receives nothing
+MUTE = "mute"  # the process sends nothing
+LEAVE = "leave"  # a worker is stopped by a signal; a scheduler crashes instead
+GARBLE = "garble"  # the answers of the process cannot be decoded
+NAMES_AWAY = "names away"  # the name server cannot be reached; the process itself has no fault
+NAMES_LOST = "names lost"  # the name server is restarted and has lost all names
 
 
 @dataclass(frozen=True)
 class Faults:
-    """What befalls each worker and each scheduler, until the last job was reported."""
+    """How often, for how long and which faults each worker and each scheduler has, until the last job has its report."""
 
-    every_s: float = 5.0  # mean time between two faults of one node
-    lasting_s: float = 2.0  # mean time until it is over
-    until_s: float = 20.0  # none begins after that
-    kinds: Sequence[str] = (CRASH, SILENT_CRASH, PAUSE, CUT, DEAF, MUTE, LEAVE)
+    every_s: float = 5.0  # the mean time between two faults of one process
+    lasting_s: float = 2.0  # the mean duration of a fault
+    until_s: float = 20.0  # no fault begins after this time
+    kinds: Sequence[str] = (CRASH, SILENT_CRASH, PAUSE, CUT, DEAF, MUTE, LEAVE, GARBLE, NAMES_AWAY, NAMES_LOST)

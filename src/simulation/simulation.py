@@ -1,35 +1,58 @@
-"""A cluster in virtual time: the schedulers' and the workers' real books over a simulated network, with all that can go wrong.
+"""``Simulation``, a cluster in virtual time: it runs the same nodes as the live cluster, over a simulated network and with faults.
 
     sim = Simulation(workers=10_000, slots=4, seed=1)
-    sim.submit(0.0, JobSpec("a", (0.1,) * 100, "BATCH+LATE_BINDING", True))
+    sim.submit(0.0, JobSpec("a", (0.1,) * 100, "BATCH+LATE_BINDING"))
     reports = sim.run()
 
-Nothing here decides anything about scheduling. The same arguments give the same run, event for event.
+This package makes no scheduling decisions. The same arguments give the same run, event for event.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from heapq import heapreplace
-from typing import Any
+import gc
+from collections import Counter
+from collections.abc import Iterable
 
 from src.simulation import audit
-from src.simulation.network import CRASH, CUT, DEAF, LEAVE, MUTE, PAUSE, SILENT_CRASH, Faults, Network
-from src.simulation.nodes import LEAVING_S, LOST_AFTER_S, Client, Node, SimulatedScheduler, SimulatedWorker, World
-from src.sparrow.jobtable import JobTable
-from src.sparrow.messages import JobSpec
+from src.simulation.client import SimulatedClient
+from src.simulation.cluster import Cluster
+from src.simulation.member import Member
+from src.simulation.network import (
+    CRASH,
+    CUT,
+    DEAF,
+    GARBLE,
+    LEAVE,
+    MUTE,
+    NAMES_AWAY,
+    NAMES_LOST,
+    PAUSE,
+    SILENT_CRASH,
+    Faults,
+    Network,
+)
+from src.simulation.scheduler import SimulatedScheduler
+from src.simulation.worker import SimulatedWorker
+from src.sparrow.client_node import ClientNode
+from src.sparrow.jobspec import JobSpec
+from src.sparrow.names import WORKERS
 from src.sparrow.queues import QueuedReservation
-from src.sparrow.workqueue import WorkQueue
+from src.sparrow.reports import Report
+from src.sparrow.scheduler_node import SchedulerNode
+from src.sparrow.settings import ClientSettings, SchedulerSettings, WorkerSettings
+from src.sparrow.worker_node import WorkerNode
 
-LOOK_S = 1.0  # how often an audited run looks at the books
-GRACE_S = 6.0  # from the end of a job, or of a fault, until no trace of the job is left: giving up, finding again, repair
-SETTLE_S = 2000.0  # from the last report until every book must be empty; it is over as soon as they are
+LOOK_S = 1.0  # between two checks of an audited run
+GRACE_S = 6.0  # from the end of a job, or of a fault, until no worker may have a reservation of the job any more
+SETTLE_S = 2000.0  # the longest time from the last report until all state machines are empty
+LEAVING_S = 1.0  # from the signal to stop until a worker has ended
 
 
-class Simulation(World):
-    """``workers`` machines of ``slots`` slots each, and schedulers and clients, client c with scheduler c at first.
+class Simulation(Cluster):
+    """A cluster of ``workers`` workers with ``slots`` slots each, and of schedulers and clients.
 
-    ``audited``: hear all that is said and look at the books every second, for ``check``. It costs time and memory.
+    If ``audited`` is true, all messages are recorded and all state machines checked every second, for ``check``; this costs time
+    and memory. If ``shared_hosts`` is true, every two workers share a host, so that they compete for its name.
     """
 
     def __init__(
@@ -42,149 +65,144 @@ class Simulation(World):
         network: Network | None = None,
         faults: Faults | None = None,
         audited: bool = False,
-        table_class: type[JobTable] = JobTable,
-        queue_class: type[WorkQueue] = WorkQueue,
+        shared_hosts: bool = False,
+        scheduler_class: type[SchedulerNode] = SchedulerNode,
+        worker_class: type[WorkerNode] = WorkerNode,
+        client_class: type[ClientNode] = ClientNode,
+        scheduler_settings: SchedulerSettings = SchedulerSettings(),
+        worker_settings: WorkerSettings = WorkerSettings(),
+        client_settings: ClientSettings = ClientSettings(),
     ) -> None:
         network = network or Network()
-        super().__init__(seed, network, network.reliable and faults is None, audit.Witness() if audited else None)
+        super().__init__(seed, network, network.constant and faults is None, audited)
         self.faults = faults
-        self.specs: dict[str, JobSpec] = {}
         self._seen: dict[str, None] = {}  # violations, in the order in which they were seen
-        self.workers = [SimulatedWorker(self, f"worker.{i}", slots, queue_class) for i in range(workers)]
-        self.schedulers = [SimulatedScheduler(self, f"scheduler.{i}", table_class) for i in range(schedulers)]
-        self.clients = [Client(self, f"client.{i}", i % schedulers) for i in range(clients)]
-        self.nodes = {node.name: node for node in (*self.workers, *self.schedulers)}
-        for scheduler in self.schedulers:
-            scheduler.discover()
+        self.workers = [
+            SimulatedWorker(self, f"worker.{i}", _candidates(i, shared_hosts), slots, worker_class, worker_settings)
+            for i in range(workers)
+        ]
+        self.schedulers = [SimulatedScheduler(self, f"{i + 1}", scheduler_class, scheduler_settings) for i in range(schedulers)]
+        self.clients = [SimulatedClient(self, f"client.{i}", seed, client_class, client_settings) for i in range(clients)]
+        self.members: list[Member] = [*self.workers, *self.schedulers]
+        for member in self.members:
+            member.start()
         if faults is not None:
-            for node in self.nodes.values():
-                self._fault_later(node, faults)
+            for member in self.members:
+                self._fault_later(member, faults)
         if audited:
-            self.later(LOOK_S, self.clients[0], self._look)
+            self.control.later(LOOK_S, self._look)
 
     def submit(self, at_s: float, spec: JobSpec, client: int = 0) -> None:
-        """That client submits this job at that time. ValueError for an id that another job has."""
+        """Has a client submit this job at ``at_s`` seconds. Raises ValueError if another job has the same id."""
         if spec.id in self.specs:
             raise ValueError(f"two jobs with the id {spec.id!r}")
         self.specs[spec.id] = spec
-        self.later(at_s - self.now, self.clients[client], self.clients[client].submit, spec)
+        self.push(at_s, self.clients[client], self.clients[client].submit, spec)
 
-    def run(self, until_s: float = float("inf")) -> list[dict[str, Any]]:
-        """Run until every job is reported, or to that time. Returns the reports in the order in which they came."""
-        while len(self.reports) < len(self.specs) and self.step(until_s):
-            pass
+    def run(self, until_s: float = float("inf")) -> list[Report]:
+        """Runs until every job has a report, or to that time. Returns the reports in the order of their arrival."""
+        collecting = gc.isenabled()
+        gc.disable()  # the simulation makes no cyclic garbage, and the search for it would double the time
+        try:
+            if len(self.reports) < len(self.specs):
+                self.run_until(until_s)
+        finally:
+            if collecting:
+                gc.enable()
         return self.reports
 
     def check(self) -> list[str]:
-        """To be called after ``run``: let the cluster come to rest, then tell all that was or is not as it must be."""
+        """Runs until the cluster is at rest, and returns the violations of the whole run. It is to be called after ``run``."""
         until_s = self.now + SETTLE_S
-        while self._left() and self.step(until_s):
-            second = self.now + LOOK_S
-            while self.step(min(second, until_s)):
-                pass
+        while self._left() and self.events and self.now < until_s:
+            self.run_until(max(self.events[0][0], self.now + LOOK_S))
         self._look()
         found = list(self._seen)
-        reported = [report["id"] for report in self.reports]
-        found += [f"{id}: reported {reported.count(id)} times" for id in self.specs if reported.count(id) != 1]
-        workers = {worker.name for worker in self.workers}
+        reported = Counter(report["id"] for report in self.reports)
+        found += [f"{id}: reported {reported[id]} times" for id in self.specs if reported[id] != 1]
+        workers = {name for worker in self.workers for name in worker.names}
         for report in self.reports:
             found += audit.of_report(self.specs[report["id"]], report, workers)
         return found + [f"at the end: {rest}" for rest in self._left()]
 
+    # Checks
+
     def _look(self) -> None:
-        """Look at all books as they are now."""
+        """Checks all state machines and the messages so far, and remembers the violations."""
         found = []
         for scheduler in self.schedulers:
             if scheduler.up:
-                found += [f"{scheduler.name}: {violation}" for violation in audit.of_table(scheduler.book)]
+                found += [f"{scheduler.name}: {violation}" for violation in audit.of_table(scheduler.node.table)]
         for worker in self.workers:
             if worker.up:
-                found += [f"{worker.name}: {violation}" for violation in audit.of_queue(worker.book)]
+                queue = worker.node.queue
+                found += [f"{worker.name}: {violation}" for violation in audit.of_queue(queue)]
                 found += [f"{worker.name}: {entry} left, of an ended job" for entry in self._forgotten(worker)]
-                if worker.ends.keys() != worker.book.running.keys():
-                    found.append(f"{worker.name}: books {list(worker.book.running)} as running, and runs {list(worker.ends)}")
+                if worker.runs.keys() != queue.running.keys():
+                    found.append(f"{worker.name}: books {list(queue.running)} as running, and runs {list(worker.runs)}")
         self._seen.update(dict.fromkeys(found))
         if self.witness:
             self._seen.update(dict.fromkeys(self.witness.violations))
-            self.later(LOOK_S, self.clients[0], self._look)
+            self.control.later(LOOK_S, self._look)
 
     def _forgotten(self, worker: SimulatedWorker) -> Iterable[QueuedReservation]:
-        """Reservations on this worker whose job its scheduler has reported long ago, both being well and in touch since."""
-        for entry in worker.book.queue:
-            scheduler = self.nodes[entry.owner.scheduler]
-            assert isinstance(scheduler, SimulatedScheduler)
-            if isinstance(entry, QueuedReservation) and scheduler.up and scheduler.address == entry.owner:
+        """Yields the reservations on this worker whose job ended long ago, while its scheduler and the worker had no faults."""
+        for entry in worker.node.queue.queue:
+            scheduler = next((s for s in self.schedulers if s.up and s.address == entry.owner), None)
+            if isinstance(entry, QueuedReservation) and scheduler is not None:
                 report = scheduler.reports.get(entry.reservation[0])
                 met_s = self.upset.get(frozenset((worker.name, scheduler.name)), 0.0)
-                if (
-                    report
-                    and self.now - max(report["finished_s"], entry.since_s, met_s, worker.upset_s, scheduler.upset_s) > GRACE_S
-                ):
+                since_s = max(entry.since_s, met_s, worker.upset_s, scheduler.upset_s, self.nameserver.away_until_s)
+                if report and self.now - max(report["finished"], since_s) > GRACE_S:
                     yield entry
 
     def _left(self) -> list[str]:
-        """What is still there and should not be once all jobs are reported."""
-        left = [f"{node.name} is down" for node in self.nodes.values() if not node.up]
+        """Returns what must not be left once all jobs have a report, as sentences."""
+        left = [f"{member.name} is down" for member in self.members if not member.up]
         for scheduler in self.schedulers:
-            left += [f"{scheduler.name}: {job} is open" for job in scheduler.book.jobs]
-            left += [f"{scheduler.name}: {n} holds something" for n, e in scheduler.book.workers.items() if e.holds_anything()]
+            left += [f"{scheduler.name}: {job} is open" for job in scheduler.node.table.jobs]
+            entries = scheduler.node.table.workers.items()
+            left += [f"{scheduler.name}: {name} holds something" for name, entry in entries if entry.holds_anything]
         for worker in self.workers:
-            for what in worker.book.queue, worker.book.running, worker.book.asking:
+            for what in worker.node.queue.queue, worker.node.queue.running, worker.node.queue.asking:
                 left += [f"{worker.name}: {entry} is left" for entry in what]
-        for node in self.nodes.values():
-            left += [f"{node.name}: {len(c.outbox)} messages for {p}" for p, c in node.channels.items() if len(c.outbox)]
+        if not self.faultless:  # a faultless simulation leaves out acknowledgements, so its links keep messages
+            for member in self.members:
+                left += [f"{member.name}: {len(link)} messages for {link.name}" for link in member.node.links.values() if len(link)]
         return left
 
-    def _fault_later(self, node: Node, faults: Faults) -> None:
-        self.later(self.rng.expovariate(1 / faults.every_s), self.clients[0], self._fault, node, faults)
+    # Faults
 
-    def _fault(self, node: Node, faults: Faults) -> None:
+    def _fault_later(self, member: Member, faults: Faults) -> None:
+        self.control.later(self.rng_of_faults.expovariate(1 / faults.every_s), self._fault, member, faults)
+
+    def _fault(self, member: Member, faults: Faults) -> None:
         if self.now >= faults.until_s or len(self.reports) == len(self.specs):
             return
-        self._fault_later(node, faults)
-        if not node.up:
+        self._fault_later(member, faults)
+        if not member.up:
             return
-        kind = self.rng.choice(faults.kinds)
-        over_s = self.now + self.rng.expovariate(1 / faults.lasting_s)
-        node.upset_s = max(node.upset_s, over_s)
+        kind = self.rng_of_faults.choice(faults.kinds)
+        over_s = self.now + self.rng_of_faults.expovariate(1 / faults.lasting_s)
         if kind == PAUSE:
-            node.paused_until_s = over_s
-        if kind in (CUT, DEAF):
-            node.deaf_until_s = over_s
-        if kind in (CUT, MUTE):
-            node.mute_until_s = over_s
-        if kind == LEAVE and isinstance(node, SimulatedWorker):
-            node.leave()
-            self.later(2 * LEAVING_S, node, self._crash, node, over_s, False)
+            member.hinder(paused_until_s=over_s)
+        elif kind in (CUT, DEAF, MUTE):
+            member.hinder(deaf_until_s=over_s if kind != MUTE else 0.0, mute_until_s=over_s if kind != DEAF else 0.0)
+        elif kind == GARBLE:
+            member.garbled_until_s = member.upset_s = max(over_s, member.upset_s)
+        elif kind in (NAMES_AWAY, NAMES_LOST):
+            self.nameserver.away_until_s = max(over_s, self.nameserver.away_until_s)
+            if kind == NAMES_LOST:
+                self.nameserver.names.clear()
+        elif kind == LEAVE and isinstance(member, SimulatedWorker):
+            member.leave()
+            member.later(LEAVING_S, self.crash, member, over_s, False)
         elif kind in (CRASH, SILENT_CRASH, LEAVE):
-            self._crash(node, over_s, kind == SILENT_CRASH)
-
-    def _crash(self, node: Node, over_s: float, silent: bool) -> None:
-        """The process dies. Whoever is in touch with it notices: by a closed connection at once, by silence after a while."""
-        gone = node.address
-        node.crash(silent)
-        for peer in self.nodes.values():
-            if gone in peer.channels:
-                self.later(LOST_AFTER_S if silent else self.network.delay_s, peer, peer.give_up, gone)
-        self.later(max(0.0, over_s - self.now), node, self._restart, node)
-
-    def _restart(self, node: Node) -> None:
-        node.start()
-        if isinstance(node, SimulatedScheduler):
-            node.discover()
+            self.crash(member, over_s, kind == SILENT_CRASH)
 
 
-def omniscient(jobs: Sequence[tuple[float, Sequence[float]]], workers: int, slots: int = 1) -> list[float]:
-    """The response of each job, in seconds, under a scheduler that knows everything and queues all tasks first in, first out.
-
-    ``jobs``: when each arrives and how long its tasks are, in seconds. What sampling is compared with in the paper (section 4).
-    """
-    free_s = [0.0] * (workers * slots)  # a heap: when each slot is free
-    responses = [0.0] * len(jobs)
-    for index in sorted(range(len(jobs)), key=lambda index: jobs[index][0]):
-        arrival_s, durations_s = jobs[index]
-        for duration_s in durations_s:
-            end_s = max(arrival_s, free_s[0]) + duration_s
-            heapreplace(free_s, end_s)
-            responses[index] = max(responses[index], end_s - arrival_s)
-    return responses
+def _candidates(worker: int, shared_hosts: bool) -> list[str]:
+    if not shared_hosts:
+        return [f"{WORKERS}worker.{worker}"]
+    host = f"{WORKERS}host{worker // 2}"
+    return [host, *(f"{host}.{number}" for number in range(2, 6))]

@@ -1,24 +1,26 @@
-"""What a scheduler remembers of one job, and the report that is left of it."""
+"""The records of a scheduler: ``Job``, ``Task``, ``Round`` and ``WorkerEntry``, and the ``Sampler`` that workers are drawn from."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from typing import Any
 
-from src.sparrow.messages import MAX_CONFIRMED, SETTLED_S, JobSpec
+from src.sparrow.jobspec import JobSpec
+from src.sparrow.messages import Address
 from src.sparrow.placement import method_named
+from src.sparrow.reports import AskedReservation, Decision, Failure, Report, WorkerStats
+from src.sparrow.settings import ReconcileSettings
 
-UNPLACED = "unplaced"  # not given to any worker: being sampled for, or waiting for a reservation or a worker
-PLACED = "placed"  # one worker has it, under the current attempt
+UNPLACED = "unplaced"  # no worker has the task: its probes are out, or it waits for a reservation or a worker
+PLACED = "placed"  # one worker has the task, under the current attempt
 DONE = "done"
 FAILED = "failed"
 
 
 class Task:
-    """One task. It is in exactly one state; ``worker`` and ``attempt`` say under which run it counts."""
+    """One task of a job and its state. ``worker`` and ``attempt`` identify the only run whose end counts."""
 
-    __slots__ = ("duration_s", "state", "worker", "attempt", "placed_s", "wait_s", "service_s", "lost_on", "reason")
+    __slots__ = ("duration_s", "state", "worker", "attempt", "placed_s", "started_s", "wait_s", "service_s", "lost_on", "reason")
 
     def __init__(self, duration_s: float) -> None:
         self.duration_s = duration_s
@@ -26,14 +28,15 @@ class Task:
         self.worker: str | None = None
         self.attempt = 0
         self.placed_s = 0.0
+        self.started_s: float | None = None  # when it started, as its worker has said; None until then
         self.wait_s = 0.0
         self.service_s = 0.0
-        self.lost_on: tuple[str, ...] = ()  # the workers that were lost with it
-        self.reason: str | None = None
+        self.lost_on: tuple[str, ...] = ()  # the workers that were lost while they had the task
+        self.reason = ""  # why it failed
 
 
 class Round:
-    """One round of probes for some tasks of a job."""
+    """One round of probes for some tasks of a job: it ends when all workers have answered, or at its deadline."""
 
     __slots__ = ("number", "tasks", "probed", "waiting", "loads", "deadline_s")
 
@@ -41,87 +44,113 @@ class Round:
         self.number = number
         self.tasks = tasks
         self.probed = probed
-        self.waiting = set(probed)
+        self.waiting = set(probed)  # the workers that have not answered
         self.loads: dict[str, int] = {}
         self.deadline_s = deadline_s
 
 
 class Job:
-    """One open job: its tasks, and what is out on the workers on its behalf."""
+    """One open job: its tasks, its rounds of probes and its reservations.
 
-    def __init__(self, spec: JobSpec, method_name: str, now: float) -> None:
+    ``max_explained`` is the number of tasks and reservations whose placement is remembered.
+    """
+
+    def __init__(self, spec: JobSpec, method_name: str, now: float, max_explained: int) -> None:
         self.id = spec.id
         self.method = method_named(method_name)
         self.tasks = [Task(duration) for duration in spec.durations_s]
         self.open = len(self.tasks)  # tasks neither done nor failed
         self.submitted_s = now
-        self.unplaced: deque[int] = deque()  # tasks that wait for a reservation (late binding) or for any worker to be there
+        self.unplaced: deque[int] = deque()  # tasks that wait for a reservation (late binding) or for the first worker
         self.rounds: dict[int, Round] = {}
         self.rounds_begun = 0
-        self.reserved: dict[int, str] = {}  # reservations out: number -> worker
+        self.reserved: dict[int, str] = {}  # reservations in the queues of workers: number -> worker
         self.assigned: dict[int, int] = {}  # reservations that got a task: number -> task
         self.retried = 0
         self.failed = 0
-        self.decisions: list[tuple] = []  # (tasks, workers probed, loads answered, workers chosen), for whoever asks why
-        self.asked: list[tuple] = []  # (reservation, worker, seconds since submission, task or None), as they reached the front
+        self.decisions: list[Decision] = []  # why tasks were placed where they were, for the job's details
+        self.asked: list[AskedReservation] = []  # reservations in the order in which they reached the front
+        self._explainable = max_explained  # tasks and reservations whose placement may still be remembered
+
+    def decided(self, tasks: list[int], probed: list[str], loads: dict[str, int], chosen: list[str]) -> None:
+        """Remembers why these tasks were placed on the ``chosen`` workers: the probed workers, and their loads."""
+        if self._explainable > 0:
+            self._explainable -= len(tasks)
+            self.decisions.append({"tasks": tasks, "probed": probed, "loads": loads, "chosen": chosen})
+
+    def answered(self, reservation: int, worker: str, task: int | None, now: float) -> None:
+        """Remembers the task that a reservation got when it reached the front of the queue; None for a no-op."""
+        if self._explainable > 0:
+            self._explainable -= 1
+            self.asked.append({"reservation": reservation, "worker": worker, "after_s": now - self.submitted_s, "task": task})
 
     def ideal_s(self) -> float:
-        """The longest service time: how long a job takes that waits for nothing."""
+        """Returns the longest service time of the tasks, in seconds: the response of the job if no task had to wait."""
         return max(task.service_s if task.state == DONE else task.duration_s for task in self.tasks)
 
-    def report(self, now: float) -> dict[str, Any]:
-        """All there is to say of the ended job, in plain types; times in seconds on the scheduler's clock.
-
-        ``tasks`` has a row a task: [worker, wait_s, service_s, attempts]; ``failed`` a row a reason: [reason, tasks].
-        """
-        failed: dict[str | None, list[int]] = {}
-        for index, task in enumerate(self.tasks):
-            if task.state == FAILED:
-                failed.setdefault(task.reason, []).append(index)
+    def report(self, now: float) -> Report:
+        """Returns the report of the job, which ended at ``now``; ``submitted`` and ``finished`` are on the scheduler's clock."""
+        failed: dict[str, list[int]] = {}
+        if self.failed:
+            for index, task in enumerate(self.tasks):
+                if task.state == FAILED:
+                    failed.setdefault(task.reason, []).append(index)
+        failures: list[Failure] = [{"reason": reason, "tasks": tasks} for reason, tasks in failed.items()]
         return {
             "id": self.id,
             "method": self.method.name,
-            "submitted_s": self.submitted_s,
-            "finished_s": now,
+            "submitted": self.submitted_s,
+            "finished": now,
             "response_s": now - self.submitted_s,
             "ideal_s": self.ideal_s(),
             "retried": self.retried,
-            "tasks": [[task.worker, task.wait_s, task.service_s, task.attempt] for task in self.tasks],
-            "failed": [[reason, tasks] for reason, tasks in failed.items()],
+            "tasks": [
+                {"worker": task.worker, "wait_s": task.wait_s, "service_s": task.service_s, "attempts": task.attempt}
+                for task in self.tasks
+            ],
+            "failed": failures,
         }
 
 
 class WorkerEntry:
-    """What a scheduler believes that a worker holds, each with the time when it was given or last confirmed, oldest first."""
+    """A worker as a scheduler knows it: each run and reservation with the time when it was sent or last confirmed, oldest first."""
 
-    __slots__ = ("incarnation", "slots", "runs", "reservations", "leaving", "heartbeat_s", "done")
+    __slots__ = ("address", "slots", "runs", "reservations", "leaving", "reconciled_s", "done")
 
-    def __init__(self, incarnation: str, slots: int) -> None:
-        self.incarnation = incarnation
+    def __init__(self, address: Address, slots: int) -> None:
+        self.address = address
         self.slots = slots
         self.runs: dict[tuple[str, int], float] = {}  # (job, task)
         self.reservations: dict[tuple[str, int], float] = {}  # (job, reservation)
         self.leaving = False
-        self.heartbeat_s = 0.0  # when it was last sent one
-        self.done = 0  # tasks that ended there
+        self.reconciled_s = 0.0  # when the last Reconcile was sent to it
+        self.done = 0  # tasks that have ended there
 
+    def stats(self) -> WorkerStats:
+        """Returns the figures of this worker for the answer to ``stats``."""
+        return {"slots": self.slots, "runs": len(self.runs), "reservations": len(self.reservations), "done": self.done}
+
+    @property
     def holds_anything(self) -> bool:
+        """Whether the worker has a run or a reservation of this scheduler."""
         return bool(self.runs or self.reservations)
 
 
 class Sampler:
-    """The workers to draw from: joined and left at any time, indexed for a draw at a cost that does not depend on how many."""
+    """The workers to draw from, as a list of names. Adding and removing one take the same time, however many there are."""
 
     def __init__(self) -> None:
         self.names: list[str] = []
         self._position: dict[str, int] = {}
 
     def add(self, name: str) -> None:
+        """Adds a worker, unless it is there already."""
         if name not in self._position:
             self._position[name] = len(self.names)
             self.names.append(name)
 
     def remove(self, name: str) -> None:
+        """Removes a worker if it is there. The last one of the list takes its position."""
         position = self._position.pop(name, None)
         if position is not None:
             last = self.names.pop()
@@ -131,18 +160,18 @@ class Sampler:
 
 
 def by_job(keys: Iterable[tuple[str, int]]) -> dict[str, list[int]]:
-    """(job, number) pairs as job -> its numbers."""
+    """Returns pairs (job, number) grouped: job -> its numbers."""
     grouped: dict[str, list[int]] = {}
     for job, number in keys:
         grouped.setdefault(job, []).append(number)
     return grouped
 
 
-def due(held: dict[tuple[str, int], float], now: float) -> list[tuple[str, int]]:
-    """What is to be confirmed next, and counts as confirmed now: the oldest, and no more than a heartbeat should carry."""
+def due(held: dict[tuple[str, int], float], now: float, settings: ReconcileSettings) -> list[tuple[str, int]]:
+    """Returns the keys to be confirmed next, the oldest first, at most ``max_named``; they count as confirmed at ``now``."""
     found: list[tuple[str, int]] = []
     for key, since in held.items():
-        if now - since < SETTLED_S or len(found) == MAX_CONFIRMED:
+        if now - since < settings.settled_s or len(found) == settings.max_named:
             break
         found.append(key)
     for key in found:

@@ -1,72 +1,56 @@
-"""The scheduler's book: every open job, and what each worker holds on its behalf.
+"""``JobTable``, the state machine of a scheduler: every open job, and what each worker holds of it.
 
-A state machine: each method is an event and returns the commands that follow from it. ``Send`` is to be delivered to that worker
-(or, while a call of that worker is being answered, may go into the answer); ``Finish`` is a job's report. Nothing else happens.
+Each event is a method that returns the commands that follow from it. ``Send`` is a message to a worker, which may go into the
+answer while a call of that worker is being answered; ``Finish`` has the report of a job. There are no other effects.
 
-Late binding follows the paper's section 3.3, cancellation its section 3.6; what a lost worker held is placed again, which the paper
-leaves out.
+Late binding follows section 3.3 of the paper, cancellation section 3.6. The runs and reservations of a lost worker are placed
+again, which the paper does not treat.
 """
 
 from __future__ import annotations
 
 import random
 from collections import OrderedDict
-from collections.abc import Iterable
-from typing import Any, Callable, NamedTuple, Union
+from collections.abc import Iterable, Sequence
 
 from src.sparrow import messages as m
+from src.sparrow.commands import Finish, Send
+from src.sparrow.commands import SchedulerCommand as Command
+from src.sparrow.errors import UnknownIdError
 from src.sparrow.jobs import DONE, FAILED, PLACED, UNPLACED, Job, Round, Sampler, WorkerEntry, by_job, due
+from src.sparrow.jobspec import JobSpec
+from src.sparrow.messages import Address
 from src.sparrow.placement import PROBE_RATIO, method_named
+from src.sparrow.reports import Progress
+from src.sparrow.settings import SchedulerSettings
 from src.sparrow.tally import Tally
-
-MAX_RETRIES = 3  # times that a task is placed again after its worker was lost; then it fails
-PROBE_TIMEOUT_S = 1.0  # a round of probes is decided on the answers that are there by then
-HEARTBEAT_S = 0.5  # between two heartbeats to a worker that holds something
-DOUBTED_S = 3.0  # a worker that was given up and is back is asked for so long what it still holds of what was taken back
-GATHER_S = 0.1  # the first worker to join does not get all the jobs that waited for one: others get this long to join
-REMEMBERED_WORKERS = 10_000  # that were lost
-REMEMBERED_JOBS = 10_000  # ended jobs whose late messages are known to be late, not wrong
-
-
-class Send(NamedTuple):
-    worker: str
-    message: m.Message
-
-
-class Finish(NamedTuple):
-    job: str
-    report: dict
-
-
-Command = Union[Send, Finish]
-
-
-class UnknownIdError(LookupError):
-    """A message speaks of a job, task or worker that this scheduler has never heard of. Nothing was changed."""
 
 
 class JobTable:
-    """The book of one scheduler. Not thread-safe: its owner's event loop is the only one to touch it."""
+    """The jobs and workers of one scheduler. Times are seconds of its node's clock. It is not thread-safe."""
 
-    def __init__(self, rng: random.Random, default_method: str = "RANDOM") -> None:
+    def __init__(
+        self, rng: random.Random, default_method: str = "RANDOM", settings: SchedulerSettings = SchedulerSettings()
+    ) -> None:
         self._rng = rng
+        self._settings = settings
         self.default_method = method_named(default_method).name
         self.jobs: dict[str, Job] = {}
         self.workers: dict[str, WorkerEntry] = {}
         self._sampler = Sampler()
         self._ended: OrderedDict[str, None] = OrderedDict()
-        self._starving: dict[str, Job] = {}  # jobs with tasks for which there was no worker at all
-        self._feed_at_s: float | None = None
-        self._reservations_made = 0  # a number is never used twice, not even for a job that is submitted again after its end
+        self.waiting_for_workers: dict[str, Job] = {}  # jobs that had tasks to place when there was no worker
+        self._place_waiting_at_s: float | None = None  # when these jobs are to be placed; None while there is no worker
+        self._reservations_made = 0  # the next number: none is used twice, even for a job that is submitted again after its end
         self._given_up: dict[str, str] = {}  # workers that were lost -> incarnation
         self._doubted: dict[str, float] = {}  # workers that were lost and are back in the same incarnation -> until when
-        self.tally = Tally()
+        self.tally = Tally(settings.tally)
 
-    # Events: from clients, and from the world
+    # Events: from clients, about workers, and time
 
-    def submitted(self, spec: m.JobSpec, now: float) -> list[Command]:
-        """A client hands over a job. Submitting an open job again changes nothing. ValueError for an unknown method."""
-        job = Job(spec, spec.method or self.default_method, now)
+    def submitted(self, spec: JobSpec, now: float) -> list[Command]:
+        """A client has submitted a job. Nothing changes if it is open already. Raises ValueError if the method is unknown."""
+        job = Job(spec, spec.method or self.default_method, now, self._settings.tally.shown_placements)
         if spec.id in self.jobs:
             return []
         out: list[Command] = []
@@ -77,77 +61,77 @@ class JobTable:
         self._place(job, list(range(len(job.tasks))), now, out)
         return out
 
-    def joined(self, worker: str, incarnation: str, slots: int, now: float) -> list[Command]:
-        """A worker can be reached. One that had another incarnation before was restarted: what it held is lost."""
+    def joined(self, worker: Address, slots: int, now: float) -> list[Command]:
+        """A worker is connected. If it had another incarnation before, it was restarted, and what it held is lost."""
         out: list[Command] = []
-        known = self.workers.get(worker)
+        name, incarnation = worker
+        known = self.workers.get(name)
         if known is not None:
-            if known.incarnation == incarnation:
+            if known.address == worker:
                 return out
-            out += self.lost(worker, now)
-        if self._given_up.pop(worker, None) == incarnation:
-            self._doubted[worker] = now + DOUBTED_S
-        self.workers[worker] = WorkerEntry(incarnation, slots)
-        self._sampler.add(worker)
-        if self._starving and self._feed_at_s is None:
-            self._feed_at_s = now + GATHER_S
+            out += self.lost(name, now)
+        if self._given_up.pop(name, None) == incarnation:
+            self._doubted[name] = now + self._settings.doubted_s
+        self.workers[name] = WorkerEntry(worker, slots)
+        self._sampler.add(name)
+        if self.waiting_for_workers and self._place_waiting_at_s is None:
+            self._place_waiting_at_s = now + self._settings.gather_s
         return out
 
     def lost(self, worker: str, now: float) -> list[Command]:
-        """A worker is gone with all that it held."""
+        """A worker is lost, with all its runs and reservations."""
         out: list[Command] = []
         entry = self.workers.pop(worker, None)
         if entry is not None:
             self._sampler.remove(worker)
-            self._given_up[worker] = entry.incarnation
-            if len(self._given_up) > REMEMBERED_WORKERS:
+            self._given_up[worker] = entry.address.incarnation
+            if len(self._given_up) > self._settings.remembered_workers:
                 del self._given_up[next(iter(self._given_up))]
             self._doubted.pop(worker, None)
             self._take_back(worker, entry.runs, entry.reservations, True, now, out)
-            self._probe_in_vain(worker, now, out)
+            self._withdraw_probes(worker, now, out)
         return out
 
     def tick(self, now: float) -> list[Command]:
-        """Time has passed: to be called about every 0.1 s while ``busy``."""
+        """Some time has passed. The node calls this about every 0.1 s while the table is ``busy``."""
         out: list[Command] = []
-        if self._feed_at_s is not None and now >= self._feed_at_s:
-            self._feed(now, out)
+        if self._place_waiting_at_s is not None and now >= self._place_waiting_at_s:
+            self._place_waiting(now, out)
         for job in list(self.jobs.values()):
             for round_ in [r for r in job.rounds.values() if now >= r.deadline_s]:
                 self._decide(job, round_, now, out)
         for worker in [worker for worker, until_s in self._doubted.items() if now >= until_s]:
             del self._doubted[worker]
         for worker, entry in self.workers.items():
-            if (entry.holds_anything() or worker in self._doubted) and now - entry.heartbeat_s >= HEARTBEAT_S:
-                entry.heartbeat_s = now
-                out.append(Send(worker, self._heartbeat(entry, now)))
+            if (entry.holds_anything or worker in self._doubted) and now - entry.reconciled_s >= self._settings.reconcile.every_s:
+                entry.reconciled_s = now
+                out.append(Send(entry.address, self._reconcile(entry, now)))
         return out
 
     @property
     def busy(self) -> bool:
+        """Whether the table has open jobs or workers to check, so that it needs ``tick``."""
         return bool(self.jobs or self._doubted)
 
     # Events: messages from workers
 
-    def received(self, worker: str, incarnation: str, batch: Iterable[m.Message], now: float) -> list[Command]:
-        """A worker says all this. UnknownIdError, and nothing changed, if any of it is about something unheard of.
+    def received(self, worker: Address, batch: Sequence[m.Message], now: float) -> list[Command]:
+        """A worker has sent these messages. Raises UnknownIdError, and changes nothing, if one names something that is unknown.
 
-        A worker that was given up, or an earlier incarnation of it, is answered but not believed.
+        The messages of a worker that was lost, or of an earlier incarnation, have no effect, but its Asks are answered with no-ops.
         """
-        batch = list(batch)
         for message in batch:
-            self._must_be_known(message)
+            self._check_known(message)
         out: list[Command] = []
-        entry = self.workers.get(worker)
-        current = entry is not None and entry.incarnation == incarnation
-        for message in batch:
-            if current:
-                self._handlers[type(message)](self, worker, message, now, out)
-            elif isinstance(message, m.Ask):
-                out.append(Send(worker, m.NoTask(message.job, message.reservation)))
+        entry = self.workers.get(worker.name)
+        if entry is not None and entry.address == worker:
+            for message in batch:
+                getattr(self, message.handler)(entry, message, now, out)
+        else:
+            out += [Send(worker, m.NoTask(message.job, message.reservation)) for message in batch if isinstance(message, m.Ask)]
         return out
 
-    def _must_be_known(self, message: m.Message) -> None:
+    def _check_known(self, message: m.Message) -> None:
         if isinstance(message, (m.Done, m.Ask, m.Load)):
             job = self.jobs.get(message.job)
             if job is None:
@@ -158,83 +142,92 @@ class JobTable:
             elif isinstance(message, m.Ask) and message.reservation >= self._reservations_made:
                 raise UnknownIdError(f"unknown reservation {message.reservation} of job {message.job!r}")
 
-    def _on_load(self, worker: str, load: m.Load, now: float, out: list[Command]) -> None:
+    def _on_load(self, worker: WorkerEntry, load: m.Load, now: float, out: list[Command]) -> None:
         job = self.jobs.get(load.job)
         round_ = job.rounds.get(load.round) if job else None
-        if job and round_ and worker in round_.waiting:
-            round_.waiting.discard(worker)
-            round_.loads[worker] = load.load
+        name = worker.address.name
+        if job and round_ and name in round_.waiting:
+            round_.waiting.discard(name)
+            round_.loads[name] = load.load
             if not round_.waiting:
                 self._decide(job, round_, now, out)
 
-    def _on_ask(self, worker: str, ask: m.Ask, now: float, out: list[Command]) -> None:
-        job = self.jobs.get(ask.job)
-        if job is not None and job.reserved.get(ask.reservation) == worker:
+    def _on_ask(self, worker: WorkerEntry, ask: m.Ask, now: float, out: list[Command]) -> None:
+        job, name = self.jobs.get(ask.job), worker.address.name
+        if job is not None and job.reserved.get(ask.reservation) == name:
             self._end_reservation(job, ask.reservation)
             given = job.unplaced.popleft() if job.unplaced else None
-            job.asked.append((ask.reservation, worker, now - job.submitted_s, given))
+            job.answered(ask.reservation, name, given, now)
             if given is not None:
                 job.assigned[ask.reservation] = given
                 self._count(job, "assigned")
                 self._placed(job, given, worker, now)
             else:
                 self._count(job, "no_ops")
-        # Whoever asks again, because the answer may not have arrived, is told the same again.
+        # A worker that asks again, because the answer may not have arrived, gets the same answer.
         index = job.assigned.get(ask.reservation) if job is not None else None
-        if job is None or index is None or job.tasks[index].state != PLACED or job.tasks[index].worker != worker:
-            out.append(Send(worker, m.NoTask(ask.job, ask.reservation)))
+        if job is None or index is None or job.tasks[index].state != PLACED or job.tasks[index].worker != name:
+            out.append(Send(worker.address, m.NoTask(ask.job, ask.reservation)))
         else:
             task = job.tasks[index]
-            out.append(Send(worker, m.Assign(ask.job, ask.reservation, index, task.attempt, task.duration_s)))
+            out.append(Send(worker.address, m.Assign(ask.job, ask.reservation, index, task.attempt, task.duration_s)))
             self._cancel_what_is_left(job, out)
 
-    def _on_done(self, worker: str, done: m.Done, now: float, out: list[Command]) -> None:
+    def _on_done(self, worker: WorkerEntry, done: m.Done, now: float, out: list[Command]) -> None:
         job = self.jobs.get(done.job)
         task = job.tasks[done.task] if job else None
-        if job is None or task is None or task.state != PLACED or task.worker != worker or task.attempt != done.attempt:
-            return  # a run that was superseded, or is told a second time
+        if (
+            job is None
+            or task is None
+            or task.attempt != done.attempt
+            or task.state != PLACED
+            or task.worker != worker.address.name
+        ):
+            return  # the task was placed again since, or this Done has arrived before
         task.state = DONE
-        held_s = max(0.0, now - task.placed_s)  # a worker that tells of more is wrong, and must not spoil the figures
+        held_s = max(0.0, now - task.placed_s)  # a worker may report longer times by mistake, which would falsify the statistics
         task.service_s = min(done.service_s, held_s)
         task.wait_s = task.placed_s - job.submitted_s + min(done.queued_s, held_s - task.service_s)
-        entry = self.workers[worker]
-        entry.done += 1
-        del entry.runs[job.id, done.task]
+        worker.done += 1
+        del worker.runs[job.id, done.task]
         self._close_task(job, now, out)
 
-    def _on_held(self, worker: str, held: m.Held, now: float, out: list[Command]) -> None:
+    def _on_holdings(self, worker: WorkerEntry, held: m.Holdings, now: float, out: list[Command]) -> None:
         for job_id, index, attempt in held.missing_runs:
-            if self._counts(worker, job_id, index, attempt):
-                out.append(Send(worker, m.Launch(job_id, index, attempt, self.jobs[job_id].tasks[index].duration_s)))
+            if self._is_current(worker, job_id, index, attempt):
+                duration_s = self.jobs[job_id].tasks[index].duration_s
+                out.append(Send(worker.address, m.Launch(job_id, index, attempt, duration_s)))
         for job_id, number in held.missing_reservations:
-            if (job_id, number) in self.workers[worker].reservations:
-                out.append(Send(worker, m.Reserve(job_id, number)))
+            if (job_id, number) in worker.reservations:
+                out.append(Send(worker.address, m.Reserve(job_id, number)))
         for job_id, index, attempt in held.extra_runs:
-            if not self._counts(worker, job_id, index, attempt):
-                out.append(Send(worker, m.Drop(job_id, index, attempt)))
+            if not self._is_current(worker, job_id, index, attempt):
+                out.append(Send(worker.address, m.Drop(job_id, index, attempt)))
         for job_id, number in held.extra_reservations:
-            if (job_id, number) not in self.workers[worker].reservations:
-                out.append(Send(worker, m.Cancel(job_id, number)))
+            if (job_id, number) not in worker.reservations:
+                out.append(Send(worker.address, m.Cancel(job_id, number)))
+        for (job_id, index, attempt), age_s in held.running:
+            if self._is_current(worker, job_id, index, attempt):
+                task = self.jobs[job_id].tasks[index]
+                task.started_s = max(task.placed_s, now - age_s)
 
-    def _on_leave(self, worker: str, leave: m.Leave, now: float, out: list[Command]) -> None:
-        entry = self.workers[worker]
-        entry.leaving = True
-        self._sampler.remove(worker)
+    def _on_leave(self, worker: WorkerEntry, leave: m.Leave, now: float, out: list[Command]) -> None:
+        name = worker.address.name
+        worker.leaving = True
+        self._sampler.remove(name)
         kept = {(job, task) for job, task, _ in leave.runs}
-        self._take_back(worker, [run for run in entry.runs if run not in kept], entry.reservations, False, now, out)
-        self._probe_in_vain(worker, now, out)
-
-    _handlers: dict[type, Callable] = {m.Load: _on_load, m.Ask: _on_ask, m.Done: _on_done, m.Held: _on_held, m.Leave: _on_leave}
+        self._take_back(name, [run for run in worker.runs if run not in kept], worker.reservations, False, now, out)
+        self._withdraw_probes(name, now, out)
 
     # Placing
 
     def _place(self, job: Job, tasks: list[int], now: float, out: list[Command]) -> None:
-        """Find workers for these unplaced tasks; without any worker they wait for one."""
+        """Places these unplaced tasks by the method of the job. If there is no worker, they wait for one."""
         workers = self._sampler.names
         if job.method.late_binding or not workers:
             job.unplaced.extend(tasks)
         if not workers:
-            self._starving[job.id] = job
+            self.waiting_for_workers[job.id] = job
         elif job.method.late_binding:
             self._reserve(job, now, out)
         else:
@@ -245,14 +238,15 @@ class JobTable:
                 self._launch(job, tasks, probed, {}, now, out)
 
     def _probe(self, job: Job, tasks: list[int], probed: list[str], now: float, out: list[Command]) -> None:
-        round_ = Round(job.rounds_begun, tasks, probed, now + PROBE_TIMEOUT_S)
+        round_ = Round(job.rounds_begun, tasks, probed, now + self._settings.probe_timeout_s)
         job.rounds_begun += 1
         job.rounds[round_.number] = round_
         self._count(job, "probes", len(probed))
-        out.extend(Send(worker, m.Probe(job.id, round_.number)) for worker in dict.fromkeys(probed))
+        probe = m.Probe(job.id, round_.number)
+        out.extend(Send(self.workers[worker].address, probe) for worker in dict.fromkeys(probed))
 
     def _decide(self, job: Job, round_: Round, now: float, out: list[Command]) -> None:
-        """Place the tasks of a round by the loads that were answered, or sample again if none was."""
+        """Ends a round: places its tasks by the loads that have arrived, or samples again if there are none."""
         del job.rounds[round_.number]
         loads = {worker: load for worker, load in round_.loads.items() if self._can_take(worker)}
         if loads:
@@ -262,43 +256,47 @@ class JobTable:
 
     def _launch(self, job: Job, tasks: list[int], probed: list[str], loads: dict[str, int], now: float, out: list[Command]) -> None:
         chosen = job.method.place(len(tasks), probed, loads, self._rng)
-        job.decisions.append((tasks, probed, loads, chosen))
-        for index, worker in zip(tasks, chosen):
+        job.decided(tasks, probed, loads, chosen)
+        for index, name in zip(tasks, chosen):
+            worker = self.workers[name]
             self._placed(job, index, worker, now)
             task = job.tasks[index]
-            out.append(Send(worker, m.Launch(job.id, index, task.attempt, task.duration_s)))
+            out.append(Send(worker.address, m.Launch(job.id, index, task.attempt, task.duration_s)))
 
-    def _placed(self, job: Job, index: int, worker: str, now: float) -> None:
+    def _placed(self, job: Job, index: int, worker: WorkerEntry, now: float) -> None:
         task = job.tasks[index]
-        task.state, task.worker, task.placed_s = PLACED, worker, now
+        task.state, task.worker, task.placed_s, task.started_s = PLACED, worker.address.name, now, None
         task.attempt += 1
-        self.workers[worker].runs[job.id, index] = now
+        worker.runs[job.id, index] = now
 
     def _reserve(self, job: Job, now: float, out: list[Command]) -> None:
-        """Have d reservations out for each task that waits for one."""
+        """Makes reservations until there are d for each task that waits for one (d: the probe ratio)."""
         short = PROBE_RATIO * len(job.unplaced) - len(job.reserved)
         if short > 0:
             chosen = job.method.probe(-(-short // PROBE_RATIO), self._sampler.names, self._rng)
             self._count(job, "reservations", len(chosen))
-            for worker in chosen:
+            for name in chosen:
+                worker = self.workers[name]
                 number = self._reservations_made
                 self._reservations_made += 1
-                job.reserved[number] = worker
-                self.workers[worker].reservations[job.id, number] = now
-                out.append(Send(worker, m.Reserve(job.id, number)))
+                job.reserved[number] = name
+                worker.reservations[job.id, number] = now
+                out.append(Send(worker.address, m.Reserve(job.id, number)))
 
     def _cancel_what_is_left(self, job: Job, out: list[Command]) -> None:
-        """Proactive cancellation, once no task of the job waits for a reservation."""
+        """Cancels the job's reservations if no task waits for one any more (proactive cancellation, section 3.6)."""
         if job.reserved and not job.unplaced:
             self._count(job, "cancellations", len(job.reserved))
-            for number, worker in list(job.reserved.items()):
-                self._end_reservation(job, number)
-                out.append(Send(worker, m.Cancel(job.id, number)))
+            for number in list(job.reserved):
+                worker = self._end_reservation(job, number)
+                out.append(Send(worker.address, m.Cancel(job.id, number)))
 
-    def _end_reservation(self, job: Job, number: int) -> None:
-        del self.workers[job.reserved.pop(number)].reservations[job.id, number]
+    def _end_reservation(self, job: Job, number: int) -> WorkerEntry:
+        worker = self.workers[job.reserved.pop(number)]
+        del worker.reservations[job.id, number]
+        return worker
 
-    # Ending, and beginning again
+    # Placing again, and the end of tasks and jobs
 
     def _take_back(
         self,
@@ -309,7 +307,7 @@ class JobTable:
         now: float,
         out: list[Command],
     ) -> None:
-        """What ``worker`` held is not there any more: place it again, unless a task has been lost too often."""
+        """Takes these runs and reservations from a worker and places their tasks again. A task that was lost too often fails."""
         entry = self.workers.get(worker)
         given_up, unreserved = by_job(runs), by_job(reservations)
         if entry is not None:
@@ -329,13 +327,13 @@ class JobTable:
                 self._place(job, [], now, out)
 
     def _try_again(self, job: Job, index: int, worker: str, lost: bool, now: float, out: list[Command]) -> bool:
-        """Make a task that ``worker`` had unplaced again; False if it has failed instead."""
+        """Makes a task that ``worker`` had unplaced again. Returns False if it has failed instead: it was lost too often."""
         task = job.tasks[index]
         task.state, task.worker = UNPLACED, None
         if not lost:
             return True
         task.lost_on += (worker,)
-        if len(task.lost_on) <= MAX_RETRIES:
+        if len(task.lost_on) <= self._settings.max_retries:
             job.retried += 1
             self._count(job, "retried")
             return True
@@ -346,17 +344,18 @@ class JobTable:
         self._close_task(job, now, out)
         return False
 
-    def _probe_in_vain(self, worker: str, now: float, out: list[Command]) -> None:
+    def _withdraw_probes(self, worker: str, now: float, out: list[Command]) -> None:
+        """Stops waiting for the loads that were asked of this worker. Rounds that wait for no other worker end."""
         for job in list(self.jobs.values()):
             for round_ in [r for r in job.rounds.values() if worker in r.waiting]:
                 round_.waiting.discard(worker)
                 if not round_.waiting:
                     self._decide(job, round_, now, out)
 
-    def _feed(self, now: float, out: list[Command]) -> None:
-        """Workers are there again: place what had waited for one."""
-        self._feed_at_s = None
-        starving, self._starving = self._starving, {}
+    def _place_waiting(self, now: float, out: list[Command]) -> None:
+        """Places the tasks that have waited for the first worker."""
+        self._place_waiting_at_s = None
+        starving, self.waiting_for_workers = self.waiting_for_workers, {}
         for job in starving.values():
             tasks, late = list(job.unplaced), job.method.late_binding
             if not late:
@@ -368,31 +367,34 @@ class JobTable:
         self._cancel_what_is_left(job, out)
         if job.open == 0:
             del self.jobs[job.id]
-            self._starving.pop(job.id, None)
+            self.waiting_for_workers.pop(job.id, None)
             self._ended[job.id] = None
-            if len(self._ended) > REMEMBERED_JOBS:
+            if len(self._ended) > self._settings.remembered_jobs:
                 self._ended.popitem(last=False)
             report = job.report(now)
             self.tally.ended(job, report, now)
             out.append(Finish(job.id, report))
 
-    # Questions
+    # State
 
-    def _counts(self, worker: str, job_id: str, index: int, attempt: int) -> bool:
-        """Whether that run on that worker is the one that counts for its task."""
-        return (job_id, index) in self.workers[worker].runs and self.jobs[job_id].tasks[index].attempt == attempt
+    def _is_current(self, worker: WorkerEntry, job_id: str, index: int, attempt: int) -> bool:
+        """Returns whether that worker has that task, and under that attempt, as far as this table knows."""
+        return (job_id, index) in worker.runs and self.jobs[job_id].tasks[index].attempt == attempt
 
     def _can_take(self, worker: str) -> bool:
         entry = self.workers.get(worker)
         return entry is not None and not entry.leaving
 
-    def _heartbeat(self, entry: WorkerEntry, now: float) -> m.Heartbeat:
-        runs = [(job_id, index, self.jobs[job_id].tasks[index].attempt) for job_id, index in due(entry.runs, now)]
-        return m.Heartbeat(runs, due(entry.reservations, now))
+    def _reconcile(self, worker: WorkerEntry, now: float) -> m.Reconcile:
+        """Returns the Reconcile with the runs and reservations that the worker is to confirm next; they count as confirmed now."""
+        settings = self._settings.reconcile
+        runs = [(job_id, index, self.jobs[job_id].tasks[index].attempt) for job_id, index in due(worker.runs, now, settings)]
+        return m.Reconcile(runs, due(worker.reservations, now, settings))
 
     def _count(self, job: Job, what: str, by: int = 1) -> None:
         self.tally.count(job.method.name, what, by)
 
-    def progress(self, job_ids: Iterable[str]) -> dict[str, Any]:
-        """Tasks ended and tasks in all, of those of these jobs that are open."""
-        return {id: [len(job.tasks) - job.open, len(job.tasks)] for id in job_ids if (job := self.jobs.get(id))}
+    def progress(self, job_ids: Iterable[str]) -> dict[str, Progress]:
+        """Returns the progress of those of these jobs that are open."""
+        open_jobs = {id: job for id in job_ids if (job := self.jobs.get(id))}
+        return {id: {"ended": len(job.tasks) - job.open, "tasks": len(job.tasks)} for id, job in open_jobs.items()}

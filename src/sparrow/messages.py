@@ -1,189 +1,58 @@
-"""What schedulers, workers and clients say to each other. This page is the one source of truth for the wire.
+"""The messages between schedulers and workers, and their encoding. This module is the only definition of the wire format.
 
-    client --- schedule(job) -----------------------------> scheduler      answer: the report, when the job has ended
-                                                             |     ^
-               Probe -------------- find_load() ------------>|     |      answer: Load
-               Launch, Heartbeat -- add_task(...) ---------->|     |      answer: Held
-               Reserve, Cancel, Drop -- set_late_binding() ->|     |
-                                                             v     |
-                                                             worker
-               Done --------------- task_completed(...) ----> scheduler
-               Ask, with any Done - request_task(...) ------> scheduler   answer: Assign or NoTask for each Ask
-               Leave -------------- task_completed(...) ----> scheduler
+    scheduler -> worker
+        find_load()              Probe                          answered by Load
+        add_task(...)            Launch, Reconcile              answered by Holdings
+        set_late_binding(...)    Reserve, Cancel, Drop
+    worker -> scheduler
+        request_task(...)        Ask                            answered by Assign, NoTask
+        task_completed(...)      Done, Leave                    or with request_task(...)
 
-A batch crosses the wire as one JSON text: a list of rows, each row the message's kind and then its fields in the order of the
-class, for example ``["Launch", "a1b2-0", 7, 1, 0.25]``. (Text, because serpent takes twenty times as long over nested lists.)
-Numbers of seconds end in ``_s``. Whatever comes in is checked by ``decode`` before anything is changed.
+A client calls ``schedule(job)``, and the answer is the job's report (``sparrow.jobspec``, ``sparrow.reports``).
+
+A call carries a batch: the name and the incarnation of the caller, and one JSON text. The text is a list of rows; a row is the kind
+of a message followed by its fields in order, for example ``["Launch", "a1b2-0", 7, 1, 0.25]``. (The batch is text because serpent
+takes twenty times as long for nested lists.) ``find_load()`` is the exception: it takes no argument and returns a number, as in the
+original project. ``decode`` checks every field of a batch before the receiver changes anything.
 
 A *run* is one attempt at one task: (job id, task, attempt). A *reservation* is (job id, number). Both are compared by value.
+
+A new message needs a class here, a method of the receiver's state machine (``JobTable`` or ``WorkQueue``) that is named after it
+(``_on_launch`` for ``Launch``), and a test.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
-from typing import Any, Callable, NamedTuple, Union
+import re
+from collections.abc import Collection, Iterable, Sequence
+from functools import cache
+from typing import Annotated, Any, ClassVar, NamedTuple
 
-MAX_TASKS = 100_000  # tasks in one job
-MAX_DURATION_S = 7 * 86_400.0  # of one task: a week
-MAX_ELAPSED_S = 100 * MAX_DURATION_S  # that a worker may report to have waited or run
-MAX_NAME = 128  # characters in a job id or a name
+from src.sparrow.checks import elapsed, identifier, number, seconds
+from src.sparrow.records import Record
+
 MAX_ROWS = 250_000  # messages in one batch
-MAX_LISTS = 2 * MAX_ROWS  # lists and the like in one JSON text: a hundred bytes of memory for each byte of "[],"
-SETTLED_S = 1.0  # what was given longer ago than this has arrived, or is lost
-MAX_CONFIRMED = 500  # runs, and as many reservations, in one heartbeat: the rest have their turn in the next
-MAX_NUMBER = 2**53  # the largest whole number that every JSON reader holds exactly
+MAX_LISTS = 2 * MAX_ROWS  # lists and objects in one JSON text: a parsed list takes a hundred bytes for each byte of "[],"
 
-Run = tuple  # (job: str, task: int, attempt: int)
-Reservation = tuple  # (job: str, reservation: int)
+SCHEDULER = "scheduler"
+WORKER = "worker"
 
-
-class Probe(NamedTuple):
-    """How loaded are you? Asked for one round of placing some tasks of a job."""
-
-    job: str
-    round: int
+Run = tuple[str, int, int]  # job, task, attempt
+Reservation = tuple[str, int]  # job, number
 
 
-class Load(NamedTuple):
-    """The answer: so many queued and running."""
+class Address(NamedTuple):
+    """The address of a process: its name and its incarnation. A process that was restarted has another incarnation."""
 
-    job: str
-    round: int
-    load: int
-
-
-class Launch(NamedTuple):
-    """Run this task, after what you have queued."""
-
-    job: str
-    task: int
-    attempt: int
-    duration_s: float
+    name: str
+    incarnation: str
 
 
-class Reserve(NamedTuple):
-    """Queue this, and ask me for a task of the job when it reaches the front and a slot is free."""
-
-    job: str
-    reservation: int
-
-
-class Cancel(NamedTuple):
-    """Forget this reservation: the job has no task left for it."""
-
-    job: str
-    reservation: int
-
-
-class Drop(NamedTuple):
-    """Forget this run, or stop it: it counts elsewhere."""
-
-    job: str
-    task: int
-    attempt: int
-
-
-class Heartbeat(NamedTuple):
-    """I believe that you hold these, which I gave you a while ago: all of them, or some each time in turn. Tell me what differs."""
-
-    runs: list
-    reservations: list
-
-
-class Held(NamedTuple):
-    """What may differ: named by the heartbeat but not here; and here for a while but not named (some each time, in turn)."""
-
-    missing_runs: list
-    missing_reservations: list
-    extra_runs: list
-    extra_reservations: list
-
-
-class Ask(NamedTuple):
-    """My reservation is at the front and a slot is free: a task, please."""
-
-    job: str
-    reservation: int
-
-
-class Assign(NamedTuple):
-    """The task for that reservation. The slot that asked runs it at once."""
-
-    job: str
-    reservation: int
-    task: int
-    attempt: int
-    duration_s: float
-
-
-class NoTask(NamedTuple):
-    """A no-op: all tasks of the job have been launched."""
-
-    job: str
-    reservation: int
-
-
-class Done(NamedTuple):
-    """That run has ended, after so long in my queue and so long in a slot."""
-
-    job: str
-    task: int
-    attempt: int
-    queued_s: float
-    service_s: float
-
-
-class Leave(NamedTuple):
-    """I am about to stop: take back all but these runs, which I still finish."""
-
-    runs: list
-
-
-Message = Union[Probe, Load, Launch, Reserve, Cancel, Drop, Heartbeat, Held, Ask, Assign, NoTask, Done, Leave]
-
-TO_WORKER = (Launch, Heartbeat, Reserve, Cancel, Drop)
-TO_SCHEDULER = (Done, Ask, Held, Load, Leave)
-ANSWERS = (Assign, NoTask, Held)
-
-
-def number(value: object, name: str, least: int = 0, most: int = MAX_NUMBER) -> int:
-    """``value`` if it is a whole number in range; TypeError or ValueError otherwise."""
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError(f"{name} must be a whole number, not {value!r:.60}")
-    if not least <= value <= most:
-        raise ValueError(f"{name} must be from {least} to {most}, not {value!r:.60}")
-    return value
-
-
-def seconds(value: object, name: str, most: float = MAX_DURATION_S) -> float:
-    """``value`` as seconds if it is a number from 0 to ``most``; TypeError or ValueError otherwise."""
-    if not isinstance(value, (int, float)) or isinstance(value, bool):
-        raise TypeError(f"{name} must be a number of seconds, not {value!r:.60}")
-    if not 0 <= value <= most:  # false for nan as well
-        raise ValueError(f"{name} must be from 0 to {most:.0f} seconds, not {value!r:.60}")
-    return float(value)
-
-
-def identifier(value: object, name: str) -> str:
-    """``value`` if it is 1 to 128 printable ASCII characters without spaces; TypeError or ValueError otherwise."""
-    if not isinstance(value, str):
-        raise TypeError(f"{name} must be a string, not {value!r:.60}")
-    if not (0 < len(value) <= MAX_NAME and value.isascii() and value.isprintable() and " " not in value):
-        raise ValueError(f"{name} must be 1 to {MAX_NAME} printable ASCII characters without spaces, not {value!r:.60}")
-    return value
-
-
-def _elapsed(value: object, name: str) -> float:
-    return seconds(value, name, most=MAX_ELAPSED_S)
-
-
-def _keys(value: object, name: str) -> list:
-    """A list of runs or of reservations, as tuples."""
+def _keys(value: object, name: str, width: int) -> list[Any]:
     if not isinstance(value, list):
         raise TypeError(f"{name} must be a list, not {value!r:.60}")
     keys = []
-    width = 3 if "runs" in name else 2
     for key in value:
         if type(key) not in (list, tuple) or len(key) != width:
             raise TypeError(f"each of {name} must be a list of {width}, not {key!r:.60}")
@@ -191,33 +60,228 @@ def _keys(value: object, name: str) -> list:
     return keys
 
 
-_CHECKS: dict[str, Callable[[Any, str], Any]] = {
-    "job": identifier,
-    "duration_s": seconds,
-    "queued_s": _elapsed,
-    "service_s": _elapsed,
-}
+def runs(value: object, name: str) -> list[Run]:
+    """Returns ``value`` as a list of runs. Raises TypeError or ValueError, naming the field ``name``, if it is anything else."""
+    return _keys(value, name, 3)
 
 
-def _check_of(field: str) -> Callable[[Any, str], Any]:
-    return _keys if field.endswith(("runs", "reservations")) else _CHECKS.get(field, number)
+def reservations(value: object, name: str) -> list[Reservation]:
+    """Returns ``value`` as a list of reservations. Raises TypeError or ValueError, naming the field, if it is anything else."""
+    return _keys(value, name, 2)
 
 
-_KINDS: dict[str, tuple] = {
-    kind.__name__: (kind, tuple((field, _check_of(field)) for field in kind._fields))  # type: ignore[attr-defined]
-    for kind in {*TO_WORKER, *TO_SCHEDULER, *ANSWERS, Probe}
-}
+def ages(value: object, name: str) -> list[tuple[Run, float]]:
+    """Returns ``value`` as a list of pairs: a run, and the seconds since it started.
+
+    Raises TypeError or ValueError, naming the field, if it is anything else.
+    """
+    if not isinstance(value, list) or not all(type(pair) in (list, tuple) and len(pair) == 2 for pair in value):
+        raise TypeError(f"{name} must be a list of pairs, not {value!r:.60}")
+    return [(run, elapsed(age_s, name)) for run, (_, age_s) in zip(runs([pair[0] for pair in value], name), value)]
+
+
+# The kinds of fields: the type, the check, and an example, from which the fuzzers start.
+JobId = Annotated[str, identifier, "job"]
+Number = Annotated[int, number, 1]
+Duration = Annotated[float, seconds, 0.25]
+Elapsed = Annotated[float, elapsed, 0.5]
+Runs = Annotated[list[Run], runs, [("job", 0, 1)]]
+Reservations = Annotated[list[Reservation], reservations, [("job", 0)]]
+Ages = Annotated[list[tuple[Run, float]], ages, [(("job", 0, 1), 0.5)]]
+
+KINDS: dict[str, type[Message]] = {}
+
+
+class Message(Record):
+    """The base class of all messages.
+
+    A message is declared with its receiver and the remote method that takes it, ``(to=WORKER, method="add_task")``, or with the
+    message that it answers, ``(answers=Probe)``; it is then sent to the sender of that message. ``rides`` names another method of
+    the receiver: the message may share a call with the messages of that method.
+    """
+
+    to: ClassVar[str]  # SCHEDULER or WORKER
+    method: ClassVar[str]  # the remote method that takes it; "" for an answer
+    lane: ClassVar[str]  # messages of the same lane may share a call
+    answered_by: ClassVar[tuple[type[Message], ...]]
+    is_answer: ClassVar[bool]
+    handler: ClassVar[str]  # the method of JobTable or WorkQueue that takes it
+    checks: ClassVar[tuple[tuple[str, Any], ...]]  # for each field its name and the function that checks a value
+
+    def __init_subclass__(cls, to: str = "", method: str = "", rides: str = "", answers: type[Message] | None = None) -> None:
+        super().__init_subclass__()
+        cls.is_answer = answers is not None
+        cls.to = to if answers is None else SCHEDULER if answers.to == WORKER else WORKER
+        cls.method, cls.lane = method, rides or method
+        cls.answered_by = ()
+        if answers is not None:
+            answers.answered_by = (*answers.answered_by, cls)
+        cls.handler = "_on" + re.sub("([A-Z])", r"_\1", cls.__name__).lower()
+        cls.checks = tuple((field, cls.hints[field].__metadata__[0]) for field in cls.fields)
+        KINDS[cls.kind] = cls
+
+    @classmethod
+    def example(cls) -> Message:
+        """Returns a message of this kind in which each field has its example."""
+        return cls.make([cls.hints[field].__metadata__[1] for field in cls.fields])
+
+
+class Probe(Message, to=WORKER, method="find_load"):
+    """The scheduler asks for the worker's load, for one round of placing some tasks of a job."""
+
+    job: JobId
+    round: Number
+
+
+class Load(Message, answers=Probe):
+    """The worker's load: the number of its tasks and reservations, queued and running."""
+
+    job: JobId
+    round: Number
+    load: Number
+
+
+class Launch(Message, to=WORKER, method="add_task"):
+    """The worker is to queue this task and to run it for ``duration_s`` seconds."""
+
+    job: JobId
+    task: Number
+    attempt: Number
+    duration_s: Duration
+
+
+class Reserve(Message, to=WORKER, method="set_late_binding"):
+    """The worker is to queue this reservation, and to ask for a task of the job when it is at the front and a slot is free."""
+
+    job: JobId
+    reservation: Number
+
+
+class Cancel(Message, to=WORKER, method="set_late_binding"):
+    """The worker is to drop this reservation, because all tasks of the job have been launched."""
+
+    job: JobId
+    reservation: Number
+
+
+class Drop(Message, to=WORKER, method="set_late_binding"):
+    """The worker is to drop this run, or to stop it, because the task has been placed again."""
+
+    job: JobId
+    task: Number
+    attempt: Number
+
+
+class Reconcile(Message, to=WORKER, method="add_task"):
+    """The scheduler names what it believes the worker to hold since a while, and asks for the differences.
+
+    If this is too much for one message, each message names another part of it.
+    """
+
+    runs: Runs
+    reservations: Reservations
+
+
+class Holdings(Message, answers=Reconcile):
+    """The differences that the worker sees: what was named but is not here, and what has been here for a while but was not named.
+
+    If the queue is long, each message considers another part of it. ``running`` has those of the named runs that are in a slot,
+    each with the seconds since it started.
+    """
+
+    missing_runs: Runs
+    missing_reservations: Reservations
+    extra_runs: Runs
+    extra_reservations: Reservations
+    running: Ages
+
+
+class Ask(Message, to=SCHEDULER, method="request_task"):
+    """The worker asks for a task: its reservation is at the front of the queue and holds a free slot."""
+
+    job: JobId
+    reservation: Number
+
+
+class Assign(Message, answers=Ask):
+    """The task that a reservation gets. The slot that the reservation holds runs it at once."""
+
+    job: JobId
+    reservation: Number
+    task: Number
+    attempt: Number
+    duration_s: Duration
+
+
+class NoTask(Message, answers=Ask):
+    """The no-op that a reservation gets if all tasks of the job have been launched."""
+
+    job: JobId
+    reservation: Number
+
+
+class Done(Message, to=SCHEDULER, method="task_completed", rides="request_task"):
+    """A run has ended. ``queued_s`` is its time in the worker's queue, ``service_s`` its time in a slot."""
+
+    job: JobId
+    task: Number
+    attempt: Number
+    queued_s: Elapsed
+    service_s: Elapsed
+
+
+class Leave(Message, to=SCHEDULER, method="task_completed", rides="request_task"):
+    """The worker is about to stop: it still finishes ``runs``, and the scheduler takes back everything else."""
+
+    runs: Runs
+
+
+@cache  # the results are few, one for each remote method, and every call from a peer needs one
+def taken_by(method: str) -> frozenset[str]:
+    """Returns the kinds of the messages that a remote method takes."""
+    return frozenset(kind for kind, message in KINDS.items() if method in (message.method, message.lane))
+
+
+def answers_of(batch: Iterable[Message]) -> frozenset[str]:
+    """Returns the kinds of the messages that may answer this batch."""
+    return frozenset(answer.kind for message in batch for answer in message.answered_by)
+
+
+def method_of(batch: Sequence[Message]) -> str:
+    """Returns the remote method that takes this batch, whose messages are all of one lane."""
+    for message in batch:
+        if message.method == message.lane:
+            return message.method
+    return batch[0].method
+
+
+def drawing() -> str:
+    """Returns the table of senders, remote methods and messages that stands at the top of this module."""
+    lines = []
+    for to, caller in ((WORKER, SCHEDULER), (SCHEDULER, WORKER)):
+        lines.append(f"    {caller} -> {to}")
+        methods = dict.fromkeys(message.method for message in KINDS.values() if message.to == to and not message.is_answer)
+        for method in methods:
+            taken = [message for message in KINDS.values() if message.method == method]
+            answers = [answer.kind for message in taken for answer in message.answered_by]
+            note = f"answered by {', '.join(answers)}" if answers else ""
+            if taken[0].lane != method:
+                note = f"or with {taken[0].lane}(...)"
+            call = f"{method}{'()' if method == 'find_load' else '(...)'}"
+            lines.append(f"        {call:<25}{', '.join(message.kind for message in taken):<31}{note}".rstrip())
+    return "\n".join(lines)
 
 
 def encode(messages: Iterable[Message]) -> str:
-    """A batch as the text that crosses the wire."""
-    return json.dumps([(type(message).__name__, *message) for message in messages], separators=(",", ":"))
+    """Returns a batch as the text that crosses the wire."""
+    return json.dumps(messages if isinstance(messages, list) else list(messages), separators=(",", ":"))
 
 
-def decode(batch: object, allowed: Sequence[type]) -> list:
-    """The messages of a batch, given as its text or as the list of rows.
+def decode(batch: object, allowed: Collection[str]) -> list[Any]:
+    """Returns the messages of a batch, given as its text or as the list of rows.
 
-    TypeError or ValueError, naming the row and the field, for anything that is not a whole batch of ``allowed`` messages.
+    Raises TypeError or ValueError, naming the row or the field, if any row is not a message of one of the ``allowed`` kinds, or if
+    there are more than ``MAX_ROWS``.
     """
     rows = parsed(batch) if isinstance(batch, str) else batch
     if not isinstance(rows, (list, tuple)):
@@ -228,53 +292,20 @@ def decode(batch: object, allowed: Sequence[type]) -> list:
     for row in rows:
         if not isinstance(row, (list, tuple)) or not row or type(row[0]) is not str:
             raise TypeError(f"a message must be a list that begins with its kind, not {row!r:.60}")
-        kind, checks = _KINDS.get(row[0], (None, ()))
-        if kind not in allowed:
-            raise ValueError(f"unexpected message {row[0]!r:.60}: expected one of {', '.join(k.__name__ for k in allowed)}")
-        if len(row) != len(checks) + 1:
-            raise TypeError(f"{row[0]} takes {len(checks)} fields, not {len(row) - 1}")
-        messages.append(kind(*[check(value, field) for value, (field, check) in zip(row[1:], checks)]))
+        if row[0] not in allowed:
+            raise ValueError(f"unexpected message {row[0]!r:.60}: expected one of {', '.join(sorted(allowed))}")
+        kind = KINDS[row[0]]
+        if len(row) != len(kind.checks) + 1:
+            raise TypeError(f"{row[0]} takes {len(kind.checks)} fields, not {len(row) - 1}")
+        messages.append(kind.make([check(value, field) for value, (field, check) in zip(row[1:], kind.checks)]))
     return messages
 
 
 def parsed(text: str) -> object:
-    """``text`` read as JSON; ValueError for anything else, however deep it is nested, and for more lists than any message has."""
+    """Returns the value of a JSON text. Raises ValueError if it is not JSON, or is nested too deeply or has too many lists."""
     if text.count("[") + text.count("{") > MAX_LISTS:
         raise ValueError(f"JSON of more than {MAX_LISTS} lists")
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"not JSON: {error}") from None
-
-
-class JobSpec(NamedTuple):
-    """A job as it is submitted. ``method`` None: the scheduler's default. ``wait`` False: answer at once, not with the report."""
-
-    id: str
-    durations_s: tuple
-    method: str | None
-    wait: bool
-
-    def encode(self) -> str:
-        return json.dumps({"id": self.id, "durations_s": self.durations_s, "method": self.method, "wait": self.wait})
-
-    @classmethod
-    def decode(cls, job: object) -> JobSpec:
-        """A job from its text, or from the dict that the text holds. TypeError or ValueError, naming what is wrong."""
-        fields = parsed(job) if isinstance(job, str) else job
-        if not isinstance(fields, dict):
-            raise TypeError(f"a job must be a dict with id and durations_s, not {fields!r:.60}")
-        unknown = [key for key in fields if key not in cls._fields]
-        if unknown:
-            raise ValueError(f"unknown field {unknown[0]!r:.60} in a job: it has {', '.join(cls._fields)}")
-        durations = fields.get("durations_s")
-        if not isinstance(durations, (list, tuple)):
-            raise TypeError(f"durations_s of a job must be a list of seconds, not {durations!r:.60}")
-        if not 1 <= len(durations) <= MAX_TASKS:
-            raise ValueError(f"a job has 1 to {MAX_TASKS} tasks, not {len(durations)}")
-        method, wait = fields.get("method"), fields.get("wait", True)
-        if method is not None and type(method) is not str:
-            raise TypeError(f"method of a job must be a string, not {method!r:.60}")
-        if type(wait) is not bool:
-            raise TypeError(f"wait of a job must be true or false, not {wait!r:.60}")
-        return cls(identifier(fields.get("id"), "id of a job"), tuple(seconds(d, "durations_s") for d in durations), method, wait)

@@ -1,59 +1,212 @@
-"""Where the tasks of a job go: the four methods of the Sparrow paper (section 3), behind one interface.
+"""The placement methods: which workers a job samples, and which worker each task goes to (paper, section 3).
 
-A method is asked twice. ``probe`` names the workers to sample; ``place`` turns what they answered into one worker a task. Two flags
-say how much of that a method uses:
+A method is one class: a subclass of ``Method`` that is registered with ``METHODS.register``. Its class attributes describe it, and
+the code that lists, explains or draws methods reads them from the registry. ``probe`` returns the workers to sample, and ``place``
+returns one worker for each task, by the loads of the sampled ones. ``samples`` says how the result of ``probe`` is used:
 
-=====================  ============  ==========================================================
-flags                  methods       what the answers of ``probe`` are for
-=====================  ============  ==========================================================
-neither                RANDOM        they are the placement: one worker a task
-``needs_loads``        CHOOSE_TWO,   each is asked for its load, then ``place`` decides
-                       BATCH
-``late_binding``       BATCH+LATE_   each gets a reservation; workers come for the tasks
-                       BINDING
-=====================  ============  ==========================================================
+"nothing" (RANDOM)
+    The result is the placement: one worker for each task. No worker is asked for anything.
+"per task" (CHOOSE_TWO)
+    Each worker is asked for its load. The result has the same number of workers for each task, one task after the other.
+"per job" (BATCH)
+    Each worker is asked for its load, for all tasks of the job together.
+"reservations" (BATCH+LATE_BINDING)
+    Each worker gets a reservation, and asks for a task when that is at the front of its queue. ``place`` is not called.
 
-A fifth method is one more class and one more line in ``METHODS``. Methods have no state: one instance serves all jobs.
+Methods have no state: one instance serves all jobs.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeVar
 
-PROBE_RATIO = 2  # d: workers sampled for each task (paper, section 3.6: 2 is enough up to 90 % load)
+from src.sparrow.reports import MethodInfo
+
+PROBE_RATIO = 2  # d, the workers sampled for each task (paper, section 3.6: 2 is enough up to 90 % load)
+
+SAMPLES = ("nothing", "per task", "per job", "reservations")  # what a method may ask workers for
+NOTHING, PER_TASK, PER_JOB, RESERVATIONS = SAMPLES
+COLOURS = range(1, 9)  # slots in the page's list of colours
+
+_NAME = re.compile(r"[A-Z][A-Z0-9_+-]{0,31}")
+_SECTION = re.compile(r"(\d+(\.\d+)*)?")
 
 
-class Random:
-    """Each task to a worker drawn uniformly at random, independently."""
+class Method(ABC):
+    """A placement method. A subclass sets all the class attributes, and defines ``probe`` and, if it samples loads, ``place``."""
 
-    name = "RANDOM"
-    needs_loads = False
-    late_binding = False
+    name: str  # what users type: upper-case letters, digits, "_", "+" and "-", at most 32 characters
+    summary: str  # what it does with the tasks of a job: one line, without a capital or a full stop
+    section: str  # of the Sparrow paper; "" for none
+    colour: int  # slot in the page's list of colours, 1 to 8
+    samples: str  # one of SAMPLES
+    why: str  # whole sentences: why a task of a job was placed where it was
 
+    @property
+    def needs_loads(self) -> bool:
+        """Whether the workers that ``probe`` returns are asked for their loads, so that ``place`` can decide."""
+        return self.samples in (PER_TASK, PER_JOB)
+
+    @property
+    def late_binding(self) -> bool:
+        """Whether the workers that ``probe`` returns get reservations, and ask for the tasks themselves."""
+        return self.samples == RESERVATIONS
+
+    @abstractmethod
     def probe(self, tasks: int, workers: Sequence[str], rng: random.Random) -> list[str]:
-        """The worker of each task, in order; empty when there are no workers."""
-        return rng.choices(workers, k=tasks) if workers else []
+        """Returns the workers, out of ``workers``, to sample for this number of tasks; an empty list if there are no workers."""
 
     def place(self, tasks: int, probed: Sequence[str], loads: Mapping[str, int], rng: random.Random) -> list[str]:
+        """Returns the worker of each task.
+
+        ``loads`` has the load of each probed worker that has answered, and is not empty if loads were asked for. This
+        implementation is for methods that sample nothing: the probed workers are the placement.
+        """
         return list(probed)
 
+    def to_dict(self) -> MethodInfo:
+        """Returns the class attributes as a dictionary that is ready for JSON."""
+        return {
+            "name": self.name,
+            "summary": self.summary,
+            "section": self.section,
+            "colour": self.colour,
+            "samples": self.samples,
+            "why": self.why,
+        }
 
-class ChooseTwo:
-    """Per-task sampling (section 3.1): each task to the less loaded of d workers drawn for it alone."""
 
-    name = "CHOOSE_TWO"
-    needs_loads = True
-    late_binding = False
+M = TypeVar("M", bound="type[Method]")
+
+
+class Registry(Mapping[str, Method]):
+    """Methods by their names, in the order in which they were registered."""
+
+    def __init__(self) -> None:
+        self._methods: dict[str, Method] = {}
+
+    def register(self, method: M) -> M:
+        """Adds a method and returns it, so that ``register`` can decorate the class of a method.
+
+        Raises TypeError if ``method`` is not a subclass of ``Method``, does not define ``probe`` or a ``place`` that it needs, or
+        if an attribute is missing or has the wrong type. Raises ValueError if the value of an attribute is not allowed or the name
+        is taken.
+        """
+        if not (isinstance(method, type) and issubclass(method, Method)):
+            raise TypeError(f"a method is a subclass of {__name__}.Method, not {method!r:.100}")
+        if method.__abstractmethods__:
+            raise TypeError(f"method {method.__name__} does not define {', '.join(sorted(method.__abstractmethods__))}")
+        _check_attributes(method)
+        if method.name in self._methods:
+            raise ValueError(f"method {method.name} is registered already, as {type(self._methods[method.name]).__qualname__}")
+        self._methods[method.name] = method()
+        return method
+
+    def unregister(self, name: str) -> None:
+        """Removes the method of exactly that name. Raises KeyError if there is none. Open jobs keep the method that they have."""
+        del self._methods[name]
+
+    def named(self, name: object) -> Method:
+        """Returns the method of that name, in upper or lower case. Raises ValueError, which lists the names, if there is none."""
+        method = self._methods.get(name.upper()) if isinstance(name, str) else None
+        if method is None:
+            raise ValueError(f"unknown method {name!r:.60}: choose one of {', '.join(self._methods)}")
+        return method
+
+    def names(self) -> list[str]:
+        """Returns the names, in the order in which the methods were registered."""
+        return list(self._methods)
+
+    def to_dicts(self) -> list[MethodInfo]:
+        """Returns the attributes of each method, in the order in which the methods were registered."""
+        return [method.to_dict() for method in self._methods.values()]
+
+    def __getitem__(self, name: str) -> Method:
+        return self._methods[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._methods)
+
+    def __len__(self) -> int:
+        return len(self._methods)
+
+
+def _check_attributes(method: type[Method]) -> None:
+    """Raises TypeError or ValueError, naming the class and the attribute, if an attribute has a wrong type or value."""
+    for attribute, kind in (("name", str), ("summary", str), ("section", str), ("colour", int), ("samples", str), ("why", str)):
+        value = getattr(method, attribute, None)
+        if type(value) is not kind:
+            raise TypeError(f"method {method.__name__}: {attribute} must be of type {kind.__name__}, not {value!r:.60}")
+    summary = method.summary
+    faults = {
+        "name": not _NAME.fullmatch(method.name) and "must be 1 to 32 upper-case letters, digits, '_', '+' or '-'",
+        "summary": (not summary.strip() or not summary.isprintable() or summary.endswith("."))
+        and "must be one line, without a full stop",
+        "section": not _SECTION.fullmatch(method.section) and "must be a number such as 3.1, or empty",
+        "colour": method.colour not in COLOURS and f"must be from {COLOURS[0]} to {COLOURS[-1]}",
+        "samples": method.samples not in SAMPLES and f"must be one of {', '.join(map(repr, SAMPLES))}",
+        "why": not method.why.strip() and "must not be empty",
+    }
+    for attribute, fault in faults.items():
+        if fault:
+            raise ValueError(f"method {method.__name__}: {attribute} {fault}, not {getattr(method, attribute)!r:.60}")
+    if method.samples in (PER_TASK, PER_JOB) and method.place is Method.place:
+        raise TypeError(f"method {method.__name__} samples loads, but does not define place, which decides by them")
+
+
+METHODS = Registry()
+
+
+def method_named(name: object) -> Method:
+    """Returns the registered method of that name, in any case. Raises ValueError, which lists the names, if there is none."""
+    return METHODS.named(name)
+
+
+@METHODS.register
+class Random(Method):
+    """Each task goes to a worker drawn uniformly at random, independently of the others."""
+
+    name = "RANDOM"
+    summary = "each task to a worker drawn at random"
+    section = "3.1"
+    colour = 1
+    samples = NOTHING
+    why = "RANDOM asks nobody: each task went to a worker drawn at random, whatever its load."
 
     def probe(self, tasks: int, workers: Sequence[str], rng: random.Random) -> list[str]:
-        """d distinct workers a task, one task after the other; fewer when there are fewer workers than d."""
+        """Returns the worker of each task, in order; an empty list if there are no workers."""
+        return rng.choices(workers, k=tasks) if workers else []
+
+
+@METHODS.register
+class ChooseTwo(Method):
+    """Per-task sampling (section 3.1): each task goes to the less loaded of d workers drawn for it alone."""
+
+    name = "CHOOSE_TWO"
+    summary = "each task to the less loaded of two workers"
+    section = "3.1"
+    colour = 2
+    samples = PER_TASK
+    why = (
+        "Each task probed two workers and went to the less loaded, ties at random; "
+        "tasks of this job placed before it count as load."
+    )
+
+    def probe(self, tasks: int, workers: Sequence[str], rng: random.Random) -> list[str]:
+        """Returns d distinct workers for each task, one task after the other; fewer if there are fewer workers than d."""
         each = min(PROBE_RATIO, len(workers))
         return [worker for _ in range(tasks) for worker in rng.sample(workers, each)] if each else []
 
     def place(self, tasks: int, probed: Sequence[str], loads: Mapping[str, int], rng: random.Random) -> list[str]:
-        """One worker a task. A worker that did not answer is not in ``loads`` and gets nothing; when none of a task's own
-        probes answered, the task goes to the least loaded of those that did. Tasks placed here count as load at once."""
+        """Returns the worker of each task.
+
+        A worker that has not answered is not in ``loads`` and gets nothing. If none of a task's own probes was answered, the task
+        goes to the least loaded of all workers that have answered. The tasks that are placed count as load for the following ones.
+        """
         load = dict(loads)
         each = len(probed) // tasks
         chosen = []
@@ -66,23 +219,30 @@ class ChooseTwo:
         return chosen
 
 
-class Batch:
-    """Batch sampling (section 3.2): d·m probes for the m tasks together, one task to each of the m least loaded."""
+@METHODS.register
+class Batch(Method):
+    """Batch sampling (section 3.2): d·m probes for the m tasks together, and one task to each of the m least loaded workers."""
 
     name = "BATCH"
-    needs_loads = True
-    late_binding = False
+    summary = "the tasks of a job to the least loaded of twice as many workers"
+    section = "3.2"
+    colour = 3
+    samples = PER_JOB
+    why = "All tasks probed together; each went to one of the least loaded, ties at random. With few workers it goes in waves."
 
     def probe(self, tasks: int, workers: Sequence[str], rng: random.Random) -> list[str]:
-        """d·m distinct workers, or all of them when there are fewer."""
+        """Returns d·m distinct workers, or all of them if there are fewer."""
         return rng.sample(workers, min(PROBE_RATIO * tasks, len(workers)))
 
     def place(self, tasks: int, probed: Sequence[str], loads: Mapping[str, int], rng: random.Random) -> list[str]:
-        """One worker a task. With fewer than d·m answers, in waves: the less loaded half get a task each, their load goes
-        up by one, and again, until every task has a worker."""
+        """Returns the worker of each task.
+
+        With fewer than d·m answers the tasks are placed in waves: the less loaded half of the workers get a task each, their loads
+        go up by one, and this is repeated until every task has a worker.
+        """
         load = dict(loads)
         order = list(load)
-        rng.shuffle(order)  # sorting keeps the order of equals, so this is what makes ties fair
+        rng.shuffle(order)  # sorting is stable, so without the shuffle ties would follow the order of the answers
         wave = max(1, len(order) // PROBE_RATIO)
         chosen: list[str] = []
         while len(chosen) < tasks:
@@ -93,32 +253,24 @@ class Batch:
         return chosen
 
 
-class BatchLateBinding:
-    """Batch sampling with late binding (section 3.3): reservations on d·m workers, which come for a task when they are free."""
+@METHODS.register
+class BatchLateBinding(Method):
+    """Batch sampling with late binding (section 3.3): reservations on d·m workers, which ask for a task once they are free."""
 
     name = "BATCH+LATE_BINDING"
-    needs_loads = False
-    late_binding = True
+    summary = "reservations on twice as many workers; who is free first gets a task"
+    section = "3.3"
+    colour = 4
+    samples = RESERVATIONS
+    why = (
+        "Reservations in the order in which they reached the front of a queue. "
+        "The first to come got the tasks, so no estimate of a queue was needed."
+    )
 
     def probe(self, tasks: int, workers: Sequence[str], rng: random.Random) -> list[str]:
-        """d·m workers, as evenly as they go: distinct while there are enough, else several reservations each."""
+        """Returns d·m workers, spread as evenly as possible: distinct while there are enough, else several reservations each."""
         if not workers:
             return []
         rounds, rest = divmod(PROBE_RATIO * tasks, len(workers))
         everyone = rng.sample(workers, len(workers)) if rounds else []
         return everyone * rounds + rng.sample(workers, rest)
-
-    def place(self, tasks: int, probed: Sequence[str], loads: Mapping[str, int], rng: random.Random) -> list[str]:
-        """Nothing: the workers decide, by the order in which they come."""
-        return []
-
-
-METHODS = {method.name: method for method in (Random(), ChooseTwo(), Batch(), BatchLateBinding())}
-
-
-def method_named(name: object) -> Random | ChooseTwo | Batch | BatchLateBinding:
-    """The method of that name. ValueError, naming the four, when there is none."""
-    method = METHODS.get(name) if isinstance(name, str) else None
-    if method is None:
-        raise ValueError(f"unknown method {name!r:.60}: choose one of {', '.join(METHODS)}")
-    return method

@@ -1,6 +1,6 @@
-"""Queue disciplines of a worker: in which order what waits there reaches the front.
+"""The queue disciplines of a worker: the order in which queued tasks and reservations reach the front.
 
-A discipline is a class with the methods of ``Fifo``. Entries are found by key, so that what was cancelled leaves at once.
+A discipline is a class with the methods of ``Fifo``. Entries are found by key, so that a cancelled one is removed at once.
 """
 
 from __future__ import annotations
@@ -9,34 +9,33 @@ from collections import OrderedDict
 from collections.abc import Hashable, Iterator
 from typing import NamedTuple
 
-from src.sparrow.messages import Reservation, Run
-
-
-class Owner(NamedTuple):
-    """The scheduler that an entry came from. One that was restarted is another owner, which knows nothing of it."""
-
-    scheduler: str
-    incarnation: str
+from src.sparrow.messages import Address, Reservation, Run
 
 
 class QueuedTask(NamedTuple):
-    owner: Owner
+    """A task that waits for a slot."""
+
+    owner: Address  # the scheduler that has launched it
     run: Run
     duration_s: float
-    since_s: float  # when it came here
+    since_s: float  # when it arrived at this worker
 
     @property
-    def key(self) -> Hashable:
+    def key(self) -> tuple[Address, Run]:
+        """What identifies the entry in the queue."""
         return self.owner, self.run
 
 
 class QueuedReservation(NamedTuple):
-    owner: Owner
+    """A reservation that waits for a slot, to ask for a task then."""
+
+    owner: Address  # the scheduler that has made it
     reservation: Reservation
-    since_s: float
+    since_s: float  # when it arrived at this worker
 
     @property
-    def key(self) -> Hashable:
+    def key(self) -> tuple[Address, Reservation]:
+        """What identifies the entry in the queue."""
         return self.owner, self.reservation
 
 
@@ -56,12 +55,13 @@ class Fifo:
         return iter(self._entries.values())
 
     def push(self, entry: QueuedTask | QueuedReservation) -> None:
+        """Adds an entry at the end."""
         self._entries[entry.key] = entry
 
     def pop(self) -> QueuedTask | QueuedReservation:
-        """The entry at the front; KeyError when there is none."""
+        """Removes the entry at the front and returns it. Raises KeyError if there is none."""
         return self._entries.popitem(last=False)[1]
 
     def remove(self, key: Hashable) -> bool:
-        """Take out the entry of that key; False if there is none."""
+        """Removes the entry of that key. Returns False if there is none."""
         return self._entries.pop(key, None) is not None

@@ -1,8 +1,8 @@
-"""What schedulers say to people and to programs for people: the report of a job, its details, and the state of a scheduler.
+"""The types of the dictionaries that a scheduler sends to clients and to the dashboard: reports, details of jobs, and statistics.
 
-These are plain dictionaries, ready for JSON, and each is declared once here: who makes one, who samples it, the page and the tests
-read the same names. Whatever ends in ``_s`` is a duration in seconds; ``now``, ``submitted`` and ``finished`` are seconds since 1970;
-what is not known (yet) is None, ``null`` in JSON.
+The dictionaries are ready for JSON. Each type is declared here alone: the code that makes one, the dashboard, the page and the
+tests use the same names. A field that ends in ``_s`` is a duration in seconds; ``now``, ``submitted`` and ``finished`` are seconds
+since 1970. A value that is not known, or not known yet, is None (``null`` in JSON).
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from typing import TypedDict
 
 
 class MethodInfo(TypedDict):
-    """A method as it says of itself: see ``sparrow.placement``."""
+    """The description of a placement method: see ``sparrow.placement``."""
 
     name: str
     summary: str  # one line: what it does with the tasks of a job
     section: str  # of the paper; "" for none
     colour: int  # slot in the page's list of colours, from 1
     samples: str  # what it asks workers for: "nothing", "per task", "per job" or "reservations"
-    why: str  # whole sentences: why a task went where it went
+    why: str  # whole sentences: why a task was placed where it was
 
 
 class ReportedTask(TypedDict):
@@ -26,7 +26,7 @@ class ReportedTask(TypedDict):
 
     worker: str | None
     wait_s: float  # from the job's submission to the start of the task
-    service_s: float  # in a slot
+    service_s: float  # the time in a slot
     attempts: int
 
 
@@ -38,14 +38,14 @@ class Failure(TypedDict):
 
 
 class Report(TypedDict):
-    """How a job went: the answer to ``schedule``."""
+    """The report of a job that has ended: the answer to ``schedule``."""
 
     id: str
     method: str
     submitted: float
     finished: float
     response_s: float  # from submission to the end of the last task
-    ideal_s: float  # the longest service time: what the job takes when it waits for nothing
+    ideal_s: float  # the longest service time: the response if no task had to wait
     retried: int  # tasks that were run again after the loss of a worker
     tasks: list[ReportedTask]
     failed: list[Failure]
@@ -68,7 +68,7 @@ class TaskRow(TypedDict):
 
 
 class Decision(TypedDict):
-    """One round of placing tasks by what workers answered."""
+    """One round of placing tasks: the probed workers, the loads that they answered, and the worker chosen for each task."""
 
     tasks: list[int]
     probed: list[str]
@@ -82,11 +82,11 @@ class AskedReservation(TypedDict):
     reservation: int
     worker: str
     after_s: float  # from the job's submission
-    task: int | None  # that it got; None for a no-op
+    task: int | None  # the task that it got; None for a no-op
 
 
 class JobHead(TypedDict):
-    """What the line of a job and its details have in common. ``state`` is "running", "done" or "failed"."""
+    """The fields that ``JobLine`` and ``JobDetails`` have in common. ``state`` is "running", "done" or "failed"."""
 
     id: str
     method: str
@@ -95,19 +95,19 @@ class JobHead(TypedDict):
     failed: int  # tasks
     retried: int  # tasks
     submitted: float
-    response_s: float  # up to now while it runs
+    response_s: float  # while the job runs: from its submission until now
     ideal_s: float | None
     slowdown: float | None  # response over ideal
 
 
 class JobLine(JobHead):
-    """A job in a list."""
+    """A job in a list of jobs. ``tasks`` is their number."""
 
     tasks: int
 
 
 class JobDetails(JobHead):
-    """Everything that is known of one job; long lists are cut (``sparrow.settings.SchedulerLimits``)."""
+    """The details of one job; long lists are cut (``sparrow.settings.TallyLimits``)."""
 
     num_tasks: int
     tasks: list[TaskRow]
@@ -116,9 +116,9 @@ class JobDetails(JobHead):
 
 
 class Spread(TypedDict):
-    """How a quantity is distributed; the figures are None when nothing was counted.
+    """The distribution of a quantity. The percentiles and the mean are None if nothing was counted.
 
-    ``histogram`` has pairs [n, count]: so many values from 1.02**n to 1.02**(n+1).
+    ``histogram`` has pairs [n, count]: ``count`` values lie between 1.02**n and 1.02**(n+1).
     """
 
     p50: float | None
@@ -130,8 +130,11 @@ class Spread(TypedDict):
 
 
 class MethodStats(TypedDict):
-    """What was done with one method. ``counts`` has jobs, tasks, done, failed, retried, probes, reservations, assigned, no_ops,
-    cancellations and reservations_lost, as far as they are not 0; wait and service are of some tasks of each job."""
+    """The statistics of one method.
+
+    ``counts`` has jobs, tasks, done, failed, retried, probes, reservations, assigned, no_ops, cancellations and reservations_lost,
+    if they are not 0. ``wait_s`` and ``service_s`` count only the first tasks of each job (``sparrow.settings.TallyLimits``).
+    """
 
     counts: dict[str, int]
     response_s: Spread
@@ -141,30 +144,33 @@ class MethodStats(TypedDict):
 
 
 class WorkerStats(TypedDict):
-    """What one scheduler knows of a worker."""
+    """A worker as one scheduler knows it."""
 
     slots: int
     runs: int  # tasks that it has from this scheduler
     reservations: int
-    done: int  # tasks that ended there
+    done: int  # tasks that have ended there
 
 
 class OpenTasks(TypedDict):
-    """Tasks of open jobs: with a worker, and not yet."""
+    """The numbers of tasks of open jobs."""
 
-    running: int
-    waiting: int
+    running: int  # placed: a worker has them
+    waiting: int  # unplaced
 
 
 class Progress(TypedDict):
-    """How far an open job is, in tasks."""
+    """The progress of an open job."""
 
-    ended: int
-    tasks: int
+    ended: int  # tasks that are done or have failed
+    tasks: int  # all tasks
 
 
 class SchedulerStats(TypedDict, total=False):
-    """The answer to ``stats``. A brief one has no ``methods``, ``jobs`` and ``registry``; only one that was asked for has ``details``."""
+    """The answer to ``stats``.
+
+    A brief answer has no ``methods``, ``jobs`` and ``registry``. There are ``details`` only if the caller asks for them.
+    """
 
     name: str
     incarnation: str

@@ -1,114 +1,158 @@
-"""What a scheduler can say of its work: counts and percentiles for each method, the newest jobs, one job in detail.
+"""The statistics of a scheduler: counts and percentiles for each method, the newest jobs, and the details of one job.
 
-Written so that counting costs next to nothing while jobs run: what takes time is worked out when somebody asks.
+While jobs run, only counters change; everything that takes time is computed when a caller asks for it. Times are seconds of the
+scheduler's clock. The types of the results are declared in ``reports``.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from typing import Any
 
-from src.sparrow.jobs import DONE, PLACED, Job
+from src.sparrow.jobs import DONE, PLACED, Job, Task
 from src.sparrow.metrics import Histogram
+from src.sparrow.placement import NOTHING, PER_TASK
+from src.sparrow.reports import Decision, JobDetails, JobHead, JobLine, MethodStats, Report, TaskRow
+from src.sparrow.settings import TallyLimits
 
-LISTED_JOBS = 100  # named in ``newest``
-KEPT_JOBS = 500  # ended jobs that can be told of in detail, unless they have more than
-KEPT_TASKS = 200_000  # tasks in all
-SAMPLED_OF_A_JOB = 50  # tasks at most, for how wait and service time spread
 TIMES = ("response_s", "slowdown", "wait_s", "service_s")
+RUNNING = "running"  # the state of a task whose worker has said that it started
+LEAST_IDEAL_S = 1e-6  # the ideal time of a job counts as at least this, so that the slowdown of a job of 0 s tasks is a number
 
 
 class Tally:
-    """Not thread-safe: its owner's event loop is the only one to touch it. Times are on the scheduler's clock, in seconds."""
+    """The statistics of one scheduler. It is not thread-safe."""
 
-    def __init__(self) -> None:
-        self.counts: dict[str, Counter] = defaultdict(
-            Counter
-        )  # method -> jobs, tasks, probes, reservations, assigned, no_ops, cancellations, ...
-        self._times: dict[str, dict[str, Histogram]] = defaultdict(lambda: {name: Histogram() for name in TIMES})  # method -> ...
-        self._kept: dict[str, tuple[Job, float]] = {}  # ended jobs, the oldest first, and when they ended
+    def __init__(self, limits: TallyLimits = TallyLimits()) -> None:
+        self.limits = limits
+        self.counts: dict[str, Counter[str]] = defaultdict(Counter)  # method -> jobs, tasks, probes, reservations, assigned, ...
+        self._times: dict[str, dict[str, Histogram]] = defaultdict(lambda: {name: Histogram() for name in TIMES})  # by method
+        self._kept: dict[str, tuple[Job, float]] = {}  # id -> an ended job and when it ended; the oldest first
         self._kept_tasks = 0
 
     def count(self, method: str, what: str, by: int = 1) -> None:
+        """Adds ``by`` to the counter ``what`` (see ``reports.MethodStats``) of a method."""
         self.counts[method][what] += by
 
-    def ended(self, job: Job, report: dict[str, Any], now: float) -> None:
-        method = job.method.name
+    def ended(self, job: Job, report: Report, now: float) -> None:
+        """Counts a job that has just ended, and keeps it so that its details can be shown."""
+        limits, method = self.limits, job.method.name
         self.count(method, "done", len(job.tasks) - job.failed)
         times = self._times[method]
         times["response_s"].add(report["response_s"])
-        times["slowdown"].add(report["response_s"] / max(report["ideal_s"], 1e-6))
-        for worker, wait_s, service_s, _ in report["tasks"][:SAMPLED_OF_A_JOB]:
-            if worker is not None:
-                times["wait_s"].add(wait_s)
-                times["service_s"].add(service_s)
+        times["slowdown"].add(_slowdown(report["response_s"], report["ideal_s"]))
+        for task in job.tasks[: limits.sampled_tasks]:
+            if task.state == DONE:
+                times["wait_s"].add(task.wait_s)
+                times["service_s"].add(task.service_s)
         former = self._kept.pop(job.id, None)
         self._kept[job.id] = (job, now)
         self._kept_tasks += len(job.tasks) - (len(former[0].tasks) if former else 0)
-        while len(self._kept) > 1 and (len(self._kept) > KEPT_JOBS or self._kept_tasks > KEPT_TASKS):
+        while len(self._kept) > 1 and (len(self._kept) > limits.kept_jobs or self._kept_tasks > limits.kept_tasks):
             oldest, _ = self._kept.pop(next(iter(self._kept)))
             self._kept_tasks -= len(oldest.tasks)
 
-    def methods(self, open_jobs: Iterable[Job]) -> dict[str, Any]:
-        """For each method seen so far: counts, and how response, slowdown (response over ideal), wait and service spread."""
+    def methods(self, open_jobs: Iterable[Job]) -> dict[str, MethodStats]:
+        """Returns the counts of each method that has been used, and the distributions of its times."""
         counts = {method: Counter(counted) for method, counted in self.counts.items()}
-        for job in open_jobs:  # tasks of jobs that go on are counted when their job has ended, or here
+        for job in open_jobs:  # tasks of open jobs are counted here, those of ended jobs were when the job ended
             counts[job.method.name]["done"] += len(job.tasks) - job.open - job.failed
+        return {method: self._method_stats(method, counted) for method, counted in counts.items()}
+
+    def _method_stats(self, method: str, counts: Counter[str]) -> MethodStats:
+        times = self._times[method]
         return {
-            method: {"counts": dict(counted), **{name: times.told() for name, times in self._times[method].items()}}
-            for method, counted in counts.items()
+            "counts": dict(counts),
+            "response_s": times["response_s"].to_dict(),
+            "slowdown": times["slowdown"].to_dict(),
+            "wait_s": times["wait_s"].to_dict(),
+            "service_s": times["service_s"].to_dict(),
         }
 
-    def newest(self, open_jobs: Iterable[Job], now: float, to_wall_s: float) -> list[dict[str, Any]]:
-        """The newest jobs in a line each. ``to_wall_s`` turns the scheduler's clock into seconds since 1970."""
-        jobs = [(job, None) for job in list(open_jobs)[-LISTED_JOBS:]]
-        jobs += [self._kept[id] for id in list(self._kept)[-LISTED_JOBS:]]  # type: ignore[misc]
-        jobs.sort(key=lambda entry: -entry[0].submitted_s)
-        return [_line(job, ended_s, now, to_wall_s) for job, ended_s in jobs[:LISTED_JOBS]]
+    def newest(self, open_jobs: Iterable[Job], now: float, to_wall_s: float) -> list[JobLine]:
+        """Returns a line for each of the newest jobs, the newest first.
 
-    def details(self, job_id: str, open_job: Job | None, now: float, to_wall_s: float) -> dict[str, Any] | None:
-        """All that is known of one job; None if it is not known (any more).
-
-        ``tasks`` has a row a task: [worker, wait_s, service_s, attempts, state, workers it was lost on, seconds from submission to
-        start]; ``decisions`` what was sampled and chosen; ``asked`` the reservations as they reached the front: [reservation,
-        worker, seconds from submission, task or None].
+        ``to_wall_s`` is the number of seconds to add to a time of the scheduler's clock to get seconds since 1970.
         """
-        ended_s = None
+        most = self.limits.listed_jobs
+        jobs: list[tuple[Job, float | None]] = [(job, None) for job in list(open_jobs)[-most:]]
+        jobs += [self._kept[id] for id in list(self._kept)[-most:]]
+        jobs.sort(key=lambda entry: -entry[0].submitted_s)
+        return [{**_head(job, ended_s, now, to_wall_s), "tasks": len(job.tasks)} for job, ended_s in jobs[:most]]
+
+    def details(self, job_id: str, open_job: Job | None, now: float, to_wall_s: float) -> JobDetails | None:
+        """Returns the details of one job, cut to the limits; None if it is neither open nor kept.
+
+        ``open_job`` is the job if it is open, else None; ``to_wall_s`` is as for ``newest``.
+        """
+        job: Job
+        ended_s: float | None
         if open_job is not None:
-            job = open_job
+            job, ended_s = open_job, None
         elif job_id in self._kept:
             job, ended_s = self._kept[job_id]
         else:
             return None
-        rows = []
-        for task in job.tasks:
-            started_s = None
-            if task.state == DONE:
-                started_s = task.wait_s
-            elif task.state == PLACED:
-                started_s = task.placed_s - job.submitted_s
-            rows.append([task.worker, task.wait_s, task.service_s, task.attempt, task.state, list(task.lost_on), started_s])
-        decisions = [
-            {"tasks": tasks, "probed": probed, "loads": loads, "chosen": chosen} for tasks, probed, loads, chosen in job.decisions
-        ]
-        return {**_line(job, ended_s, now, to_wall_s), "tasks": rows, "decisions": decisions, "asked": job.asked}
+        return {
+            **_head(job, ended_s, now, to_wall_s),
+            "num_tasks": len(job.tasks),
+            "tasks": [_task_row(task, job.submitted_s) for task in job.tasks[: self.limits.shown_tasks]],
+            "decisions": _decisions(job, self.limits.shown_placements),
+            "asked": job.asked[: self.limits.shown_placements],
+        }
 
 
-def _line(job: Job, ended_s: float | None, now: float, to_wall_s: float) -> dict[str, Any]:
+def _head(job: Job, ended_s: float | None, now: float, to_wall_s: float) -> JobHead:
     response_s = (now if ended_s is None else ended_s) - job.submitted_s
     ideal_s = None if ended_s is None else job.ideal_s()
-    state = "running" if ended_s is None else "failed" if job.failed else "done"
     return {
         "id": job.id,
         "method": job.method.name,
-        "state": state,
-        "tasks": len(job.tasks),
+        "state": "running" if ended_s is None else "failed" if job.failed else "done",
         "ended": len(job.tasks) - job.open,
         "failed": job.failed,
         "retried": job.retried,
         "submitted": job.submitted_s + to_wall_s,
         "response_s": response_s,
         "ideal_s": ideal_s,
-        "slowdown": None if ideal_s is None else response_s / max(ideal_s, 1e-6),
+        "slowdown": None if ideal_s is None else _slowdown(response_s, ideal_s),
     }
+
+
+def _slowdown(response_s: float, ideal_s: float) -> float:
+    return response_s / max(ideal_s, LEAST_IDEAL_S)
+
+
+def _task_row(task: Task, submitted_s: float) -> TaskRow:
+    """Returns the row of a task. A placed task has no start until its worker has said that it runs: it may be queued there."""
+    done = task.state == DONE
+    started_s = None
+    if done:
+        started_s = task.wait_s
+    elif task.state == PLACED and task.started_s is not None:
+        started_s = task.started_s - submitted_s
+    return {
+        "worker": task.worker,
+        "state": RUNNING if started_s is not None and not done else task.state,
+        "attempts": task.attempt,
+        "wait_s": started_s,
+        "started_s": started_s,
+        "service_s": task.service_s if done else None,
+        "lost_on": list(task.lost_on),
+        "reason": task.reason or None,
+    }
+
+
+def _decisions(job: Job, most: int) -> list[Decision]:
+    """Returns the job's decisions about its first ``most`` placed tasks; the last decision may be cut."""
+    shown: list[Decision] = []
+    left = most
+    for decision in job.decisions:
+        if left <= 0:
+            break
+        tasks, probed = decision["tasks"], decision["probed"]
+        if len(tasks) > left and job.method.samples in (NOTHING, PER_TASK):  # else all tasks share their probes
+            probed = probed[: len(probed) // len(tasks) * left]
+        shown.append({"tasks": tasks[:left], "probed": probed, "loads": decision["loads"], "chosen": decision["chosen"][:left]})
+        left -= len(tasks)
+    return shown

@@ -1,92 +1,82 @@
-"""The worker's book: what runs in its slots, what is queued, and which reservations are asking for a task.
+"""``WorkQueue``, the state machine of a worker: what runs in its slots, what is queued, and which reservations ask for a task.
 
-A state machine like the scheduler's: events in, commands out. ``Start`` and ``Stop`` are for the slots, ``Tell`` is to be
-delivered to that scheduler (or, while a call of that scheduler is being answered, may go into the answer).
+Each public method is an event and returns the commands that follow from it. ``Start`` and ``Stop`` are for the slots; ``Send`` is a
+message to a scheduler, which may go into the answer while a call of that scheduler is being answered.
 
-A slot is held by a run or by a reservation that asks. Whatever comes twice is recognized by its key, so delivery need only be at
-least once.
+A slot is held by a run or by a reservation that asks. A message that arrives twice is recognized by its key, so a delivery at least
+once is enough.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import Callable, NamedTuple, Union
+from typing import NamedTuple
 
 from src.sparrow import messages as m
-from src.sparrow.queues import Fifo, Owner, QueuedReservation, QueuedTask
+from src.sparrow.commands import Send, Start, Stop
+from src.sparrow.commands import WorkerCommand as Command
+from src.sparrow.messages import Address
+from src.sparrow.queues import Fifo, QueuedReservation, QueuedTask
+from src.sparrow.settings import WorkerSettings
 
-REMEMBERED = 20_000  # runs and reservations that have ended here and are recognized when they are named again
+RunKey = tuple[Address, m.Run]  # the scheduler that the run belongs to, and the run
+ReservationKey = tuple[Address, m.Reservation]
 
 
 class Running(NamedTuple):
+    """A task in a slot, and when it started."""
+
     task: QueuedTask
     started_s: float
 
 
-class Start(NamedTuple):
-    owner: Owner
-    run: m.Run
-    duration_s: float
-
-
-class Stop(NamedTuple):
-    owner: Owner
-    run: m.Run
-
-
-class Tell(NamedTuple):
-    owner: Owner
-    message: m.Message
-
-
-Command = Union[Start, Stop, Tell]
-
-
 class WorkQueue:
-    """The book of one worker. Not thread-safe: its owner's event loop is the only one to touch it."""
+    """The tasks and reservations of one worker. Times are seconds of its node's clock. It is not thread-safe."""
 
-    def __init__(self, slots: int, queue: Fifo | None = None) -> None:
+    def __init__(self, slots: int, settings: WorkerSettings = WorkerSettings(), queue: Fifo | None = None) -> None:
         self.slots = slots
+        self._settings = settings
         self.queue = queue if queue is not None else Fifo()
-        self.running: dict[Hashable, Running] = {}
-        self.asking: dict[Hashable, QueuedReservation] = {}
+        self.running: dict[RunKey, Running] = {}
+        self.asking: dict[ReservationKey, QueuedReservation] = {}
         self.leaving = False
         self.completed = 0
-        self._ended: OrderedDict[Hashable, m.Done | None] = OrderedDict()
-        self._turn = 0  # the place in the queue from where the next heartbeat is answered
+        self._ended: OrderedDict[RunKey | ReservationKey, m.Done | None] = OrderedDict()
+        self._turn = 0  # the position in the queue at which the answer to the next Reconcile begins
 
     @property
     def load(self) -> int:
-        """Queued and running, as the paper counts it."""
+        """The number of tasks and reservations that are queued or hold a slot (the paper's load, section 3.1)."""
         return len(self.queue) + len(self.running) + len(self.asking)
 
     # Events
 
-    def received(self, owner: Owner, batch: Iterable[m.Message], now: float) -> list[Command]:
-        """A scheduler says all this."""
+    def received(self, owner: Address, batch: Iterable[m.Message], now: float) -> list[Command]:
+        """The scheduler ``owner`` has sent these messages."""
         out: list[Command] = []
         for message in batch:
-            self._handlers[type(message)](self, owner, message, now, out)
+            getattr(self, message.handler)(owner, message, now, out)
         self._advance(now, out)
         return out
 
-    def ended(self, owner: Owner, run: m.Run, now: float) -> list[Command]:
-        """A started run is over. Its completion and the request for the next task come together, to travel in one call."""
+    def ended(self, owner: Address, run: m.Run, now: float) -> list[Command]:
+        """A started run has ended. Its Done and the Ask for the next task are returned together, so that they share a call."""
         out: list[Command] = []
-        running = self.running.pop((owner, run), None)
+        key = owner, run
+        running = self.running.pop(key, None)
         if running is not None:
             self.completed += 1
-            job, task, attempt = run
-            done = m.Done(job, task, attempt, running.started_s - running.task.since_s, now - running.started_s)
-            self._remember((owner, run), done)
-            out.append(Tell(owner, done))
+            task, started_s = running
+            done = m.Done(*run, started_s - task.since_s, now - started_s)
+            self._remember(key, done)
+            out.append(Send(owner, done))
             self._advance(now, out)
         return out
 
-    def lost(self, owner: Owner, now: float) -> list[Command]:
-        """A scheduler is gone, and with it all interest in what it gave: nothing of it keeps a slot."""
+    def lost(self, owner: Address, now: float) -> list[Command]:
+        """A scheduler is lost. Its tasks and reservations are dropped, and its runs are stopped."""
         out: list[Command] = []
         for entry in [entry for entry in self.queue if entry.owner == owner]:
             self.queue.remove(entry.key)
@@ -97,8 +87,11 @@ class WorkQueue:
         self._advance(now, out)
         return out
 
-    def leave(self, owners: Iterable[Owner], now: float, within_s: float) -> list[Command]:
-        """The worker is to stop: hand everything back but what ends ``within_s``, and take nothing more."""
+    def leave(self, owners: Iterable[Address], now: float, within_s: float) -> list[Command]:
+        """The worker is to stop. It drops everything but the runs that end within ``within_s`` seconds, and takes nothing more.
+
+        Each of the schedulers ``owners`` is sent a Leave that names its runs that still end here.
+        """
         self.leaving = True
         out: list[Command] = []
         while self.queue:
@@ -108,96 +101,89 @@ class WorkQueue:
             if running.started_s + running.task.duration_s > now + within_s:
                 self._stop(running, out)
         for owner in owners:
-            out.append(Tell(owner, m.Leave([r.task.run for r in self.running.values() if r.task.owner == owner])))
+            out.append(Send(owner, m.Leave([r.task.run for r in self.running.values() if r.task.owner == owner])))
         return out
 
     # Messages
 
-    def _on_probe(self, owner: Owner, probe: m.Probe, now: float, out: list[Command]) -> None:
-        out.append(Tell(owner, m.Load(probe.job, probe.round, self.load)))
+    def _on_probe(self, owner: Address, probe: m.Probe, now: float, out: list[Command]) -> None:
+        out.append(Send(owner, m.Load(probe.job, probe.round, self.load)))
 
-    def _on_launch(self, owner: Owner, launch: m.Launch, now: float, out: list[Command]) -> None:
-        task = QueuedTask(owner, (launch.job, launch.task, launch.attempt), launch.duration_s, now)
-        if not self.leaving and not self._known(task.key, out):
-            self.queue.push(task)
+    def _on_launch(self, owner: Address, launch: m.Launch, now: float, out: list[Command]) -> None:
+        run = launch.job, launch.task, launch.attempt
+        if not self.leaving and not self._recognize((owner, run), out):
+            self.queue.push(QueuedTask(owner, run, launch.duration_s, now))
 
-    def _on_reserve(self, owner: Owner, reserve: m.Reserve, now: float, out: list[Command]) -> None:
-        entry = QueuedReservation(owner, (reserve.job, reserve.reservation), now)
-        if not self.leaving and entry.key not in self.asking and not self._known(entry.key, out):
-            self.queue.push(entry)
+    def _on_reserve(self, owner: Address, reserve: m.Reserve, now: float, out: list[Command]) -> None:
+        reservation = reserve.job, reserve.reservation
+        key = owner, reservation
+        if not self.leaving and key not in self.asking and not self._recognize(key, out):
+            self.queue.push(QueuedReservation(owner, reservation, now))
 
-    def _on_cancel(self, owner: Owner, cancel: m.Cancel, now: float, out: list[Command]) -> None:
+    def _on_cancel(self, owner: Address, cancel: m.Cancel, now: float, out: list[Command]) -> None:
         key = owner, (cancel.job, cancel.reservation)
         self.queue.remove(key)
         self._remember(key, None)
 
-    def _on_drop(self, owner: Owner, drop: m.Drop, now: float, out: list[Command]) -> None:
+    def _on_drop(self, owner: Address, drop: m.Drop, now: float, out: list[Command]) -> None:
         key = owner, (drop.job, drop.task, drop.attempt)
         self.queue.remove(key)
         if key in self.running:
             self._stop(self.running[key], out)
 
-    def _on_assign(self, owner: Owner, assign: m.Assign, now: float, out: list[Command]) -> None:
-        asked = self._answered(owner, assign)
+    def _on_assign(self, owner: Address, assign: m.Assign, now: float, out: list[Command]) -> None:
+        asked = self._end_request(owner, assign)
         task = QueuedTask(owner, (assign.job, assign.task, assign.attempt), assign.duration_s, now)
-        if self.leaving or self._known(task.key, out):
+        if self.leaving or self._recognize(task.key, out):
             return
         if asked:
             self._start(task, now, out)
-        else:  # the answer to a request that was given up meanwhile: the task is ours all the same
+        else:  # the request was given up meanwhile, but the scheduler counts on this worker for the task
             self.queue.push(task)
 
-    def _on_no_task(self, owner: Owner, no_task: m.NoTask, now: float, out: list[Command]) -> None:
-        self._answered(owner, no_task)
+    def _on_no_task(self, owner: Address, no_task: m.NoTask, now: float, out: list[Command]) -> None:
+        self._end_request(owner, no_task)
 
-    def _on_heartbeat(self, owner: Owner, heartbeat: m.Heartbeat, now: float, out: list[Command]) -> None:
-        missing_runs = []
-        for run in heartbeat.runs:
-            if (owner, run) not in self.running and (owner, run) not in self.queue:
-                done = self._ended.get((owner, run))
+    def _on_reconcile(self, owner: Address, believed: m.Reconcile, now: float, out: list[Command]) -> None:
+        missing_runs, running = [], []
+        for run in believed.runs:
+            key = owner, run
+            if key in self.running:
+                running.append((run, now - self.running[key].started_s))
+            elif key not in self.queue:
+                done = self._ended.get(key)
                 if done is None:
                     missing_runs.append(run)
                 else:
-                    out.append(Tell(owner, done))
+                    out.append(Send(owner, done))
         missing_reservations = []
-        for reservation in heartbeat.reservations:
-            key = owner, reservation
-            if key not in self.asking and key not in self.queue and key not in self._ended:
+        for reservation in believed.reservations:
+            asked = owner, reservation
+            if asked not in self.asking and asked not in self.queue and asked not in self._ended:
                 missing_reservations.append(reservation)
-        named = {*heartbeat.runs, *heartbeat.reservations}
+        named = {*believed.runs, *believed.reservations}
         extra_runs: list[m.Run] = []
         extra_reservations: list[m.Reservation] = []
         for entry in self._some_held():
-            if entry.owner == owner and now - entry.since_s >= m.SETTLED_S:
+            if entry.owner == owner and now - entry.since_s >= self._settings.reconcile.settled_s:
                 if isinstance(entry, QueuedTask):
                     if entry.run not in named:
                         extra_runs.append(entry.run)
                 elif entry.reservation not in named:
                     extra_reservations.append(entry.reservation)
-        out.append(Tell(owner, m.Held(missing_runs, missing_reservations, extra_runs, extra_reservations)))
-
-    _handlers: dict[type, Callable] = {
-        m.Probe: _on_probe,
-        m.Launch: _on_launch,
-        m.Reserve: _on_reserve,
-        m.Cancel: _on_cancel,
-        m.Drop: _on_drop,
-        m.Assign: _on_assign,
-        m.NoTask: _on_no_task,
-        m.Heartbeat: _on_heartbeat,
-    }
+        out.append(Send(owner, m.Holdings(missing_runs, missing_reservations, extra_runs, extra_reservations, running)))
 
     # Slots
 
     def _advance(self, now: float, out: list[Command]) -> None:
-        """Fill the free slots from the front of the queue."""
-        while self.queue and len(self.running) + len(self.asking) < self.slots:
+        """Fills the free slots from the front of the queue: a task starts, a reservation asks for one."""
+        while len(self.running) + len(self.asking) < self.slots and self.queue:
             entry = self.queue.pop()
             if isinstance(entry, QueuedTask):
                 self._start(entry, now, out)
             else:
                 self.asking[entry.key] = entry
-                out.append(Tell(entry.owner, m.Ask(*entry.reservation)))
+                out.append(Send(entry.owner, m.Ask(*entry.reservation)))
 
     def _start(self, task: QueuedTask, now: float, out: list[Command]) -> None:
         self.running[task.key] = Running(task, now)
@@ -207,30 +193,35 @@ class WorkQueue:
         del self.running[running.task.key]
         out.append(Stop(running.task.owner, running.task.run))
 
-    # Questions
+    # Recognizing what came before
 
-    def _answered(self, owner: Owner, answer: m.Assign | m.NoTask) -> bool:
-        """End the request that this answers; False if there is none (any more)."""
+    def _end_request(self, owner: Address, answer: m.Assign | m.NoTask) -> bool:
+        """Ends the request that this answers. Returns False if there is no such request, or no longer."""
         key = owner, (answer.job, answer.reservation)
         self._remember(key, None)
         return self.asking.pop(key, None) is not None
 
-    def _known(self, key: Hashable, out: list[Command]) -> bool:
-        """Whether that came before. If it has ended, its end is told once more: the sender seems not to know."""
-        done = self._ended.get(key)
-        if done is not None:
-            out.append(Tell(key[0], done))  # type: ignore[index]
-        return key in self._ended or key in self.running or key in self.queue
+    def _recognize(self, key: RunKey | ReservationKey, out: list[Command]) -> bool:
+        """Returns whether that run or reservation came before. If it is a run that has ended, Done is sent again.
 
-    def _remember(self, key: Hashable, done: m.Done | None) -> None:
+        The sender would not send it again if it had received the Done.
+        """
+        if key in self._ended:
+            done = self._ended[key]
+            if done is not None:
+                out.append(Send(key[0], done))
+            return True
+        return key in self.running or key in self.queue
+
+    def _remember(self, key: RunKey | ReservationKey, done: m.Done | None) -> None:
         self._ended[key] = done
-        if len(self._ended) > REMEMBERED:
+        if len(self._ended) > self._settings.remembered:
             self._ended.popitem(last=False)
 
     def _some_held(self) -> Iterator[QueuedTask | QueuedReservation]:
-        """What is in the slots, and a part of the queue: another one each time, no larger than a message should be."""
+        """Yields what holds a slot and the next part of the queue, at most ``max_named`` entries: another part each time."""
         yield from [running.task for running in self.running.values()]
         yield from self.asking.values()
         first = self._turn if self._turn < len(self.queue) else 0
-        self._turn = first + m.MAX_CONFIRMED
+        self._turn = first + self._settings.reconcile.max_named
         yield from list(islice(self.queue, first, self._turn))

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import random
 import subprocess
 import sys
 import time
@@ -11,18 +12,22 @@ import Pyro4
 import pytest
 
 from scripts.testbed.local_cluster import ROOT
-from src.cli import command
-from src.cluster import peer
-from src.cluster.peer import Peer
-from src.cluster.registry import HeldName, NameServer
-from src.rmi import daemon as daemon_module
+from src.cli.logs import PrintableFormatter
+from src.cluster.live_host import LiveHost
+from src.cluster.registry import LiveNaming, NameServer
 from src.rmi import wire
 from src.rmi.channel import Channel
 from src.rmi.daemon import Daemon, expose
-from src.rmi.errors import ConfigurationError, UnavailableError, UnreachableError
+from src.rmi.errors import ConfigurationError, MalformedError, UnavailableError, UnreachableError
 from src.rmi.nameserver import BoundedNameServer
 from src.rmi.security import read_key
+from src.rmi.serializer import Serpent, dump, dump_call
+from src.rmi.settings import DaemonSettings, WireLimits
 from src.sparrow import messages as m
+from src.sparrow.link import Link
+from src.sparrow.messages import Address
+from src.sparrow.names import HeldName
+from src.sparrow.settings import LinkSettings, NamingSettings
 from src.SparrowClient import SparrowClient
 
 
@@ -51,11 +56,11 @@ class Stubborn:
         return "x" * size
 
 
-def served(made, name, use):
+def served(made, name, use, settings=DaemonSettings()):
     """Run ``use(daemon, uri)`` against that object, in one event loop."""
 
     async def run():
-        daemon = Daemon("127.0.0.1")
+        daemon = Daemon("127.0.0.1", settings=settings)
         uri = daemon.register(made, name).asString()
         daemon.who = {"name": name, "incarnation": "1", "uri": uri}
         await daemon.serve()
@@ -76,7 +81,7 @@ def test_a_text_that_nobody_closed_is_refused_at_once(quote):
     data = b"# serpent utf-8 python3.2\n[" + quote + b"\\'" * 1_000_000
     began = time.monotonic()
     with pytest.raises(ValueError, match="not a message in serpent"):
-        wire.load(data)
+        Serpent(WireLimits()).loads(data)
     assert time.monotonic() - began < 3
 
 
@@ -100,9 +105,7 @@ def test_a_name_server_runs_nobodys_regular_expressions():
 # Connections and memory
 
 
-def test_who_has_not_spoken_makes_room_for_others(monkeypatch):
-    monkeypatch.setattr(daemon_module, "MAX_CONNECTIONS", 10)
-
+def test_an_unauthenticated_connection_makes_room_for_others():
     async def use(daemon, uri):
         friend = await Channel.open(uri)
         silent = [await asyncio.open_connection(daemon.sock.getsockname()[0], daemon.sock.getsockname()[1]) for _ in range(50)]
@@ -114,35 +117,33 @@ def test_who_has_not_spoken_makes_room_for_others(monkeypatch):
         for _, writer in silent:
             writer.close()
 
-    served(Stubborn(), "echo", use)
+    served(Stubborn(), "echo", use, DaemonSettings(max_connections=10))
 
 
 def test_annotations_are_short_before_anybody_is_known():
-    header = wire._HEADER.pack(b"PYRO", Pyro4.constants.PROTOCOL_VERSION, 1, 0, 0, 10, 1, 60_000, 0, 0)
-    fields = wire._HEADER.unpack(header)
+    header = wire.HEADER.pack(b"PYRO", Pyro4.constants.PROTOCOL_VERSION, 1, 0, 0, 10, 1, 60_000, 0, 0)
+    fields = wire.HEADER.unpack(header)
     total = (sum(fields[1:8]) + Pyro4.message.Message.checksum_magic) & 0xFFFF
-    with pytest.raises(wire.MalformedError, match="annotations of 60000 bytes"):
-        list(wire.Frames().feed(wire._HEADER.pack(*fields[:9], total)))
+    with pytest.raises(MalformedError, match="annotations of 60000 bytes"):
+        list(wire.FrameReader(WireLimits.max_greeting_bytes).feed(wire.HEADER.pack(*fields[:9], total)))
 
 
-def test_answers_that_nobody_reads_are_bounded_over_all_connections(monkeypatch):
-    monkeypatch.setattr(daemon_module, "MAX_UNREAD", 20 * 2**20)
-
+def test_replies_that_nobody_reads_are_bounded_over_all_connections():
     async def use(daemon, uri):
-        greeting = wire.to_bytes(Pyro4.message.MSG_CONNECT, wire.dump({"handshake": "x"}), 0)
-        call = wire.to_bytes(Pyro4.message.MSG_INVOKE, wire.dump_call("echo", "echo", (4 * 2**20,)), 1)
+        greeting = wire.to_bytes(Pyro4.message.MSG_CONNECT, dump({"handshake": "x"}), 0)
+        call = wire.to_bytes(Pyro4.message.MSG_INVOKE, dump_call("echo", "echo", (4 * 2**20,), {}), 1)
         for _ in range(20):
             reader, writer = await asyncio.open_connection(*daemon.sock.getsockname(), limit=2**16)
             readers.append((reader, writer))
             writer.write(greeting + call + call)
             await writer.drain()
             await asyncio.sleep(0.02)
-            assert sum(connection.unread for connection in daemon.connections) <= 24 * 2**20
+            assert sum(connection.unsent_bytes for connection in daemon.connections) <= 24 * 2**20
         for _, writer in readers:
             writer.close()
 
     readers = []
-    served(Stubborn(), "echo", use)
+    served(Stubborn(), "echo", use, DaemonSettings(max_total_unsent_bytes=20 * 2**20))
 
 
 def test_workers_that_say_that_they_are_there_cost_a_scheduler_next_to_nothing(cluster):
@@ -163,31 +164,29 @@ def test_workers_that_say_that_they_are_there_cost_a_scheduler_next_to_nothing(c
     assert {type(error) for error in answers} <= {type(None), BlockingIOError}
 
 
-def test_a_peer_that_never_has_room_is_given_up(monkeypatch):
-    monkeypatch.setattr(peer, "LATER_S", 0.05)
-    monkeypatch.setattr(peer, "NO_ROOM_S", 0.3)
+class Owner:
+    """The node of a link, of which only the end is of interest."""
 
+    def __init__(self):
+        self.lost = asyncio.get_running_loop().create_future()
+
+    def link_up(self, link, greeting):
+        pass
+
+    def link_lost(self, link, reason):
+        self.lost.set_result(reason)
+
+
+def test_a_peer_that_never_has_room_is_given_up():
     async def use(daemon, uri):
-        lost = asyncio.get_running_loop().create_future()
+        owner = Owner()
+        host = LiveHost(Address("us", "1"), NameServer("127.0.0.1", 9), dict)
+        settings = LinkSettings(no_room_retry_s=0.05, no_room_for_s=0.3)
+        link = Link(owner, host, Address("stubborn", ""), "stubborn", None, uri, settings)
+        link.send(m.Launch("a", 0, 1, 0.0))
+        return await asyncio.wait_for(owner.lost, 5)
 
-        async def locate():
-            return uri
-
-        one = Peer(
-            "stubborn",
-            locate=locate,
-            who={},
-            key=None,
-            door=lambda message: "",
-            route=lambda batch: ("add_task",),
-            answered=lambda batch, answer: None,
-            lost=lost.set_result,
-            refused=lambda message: None,
-        )
-        one.send(m.Launch("a", 0, 1, 0.0))
-        return await asyncio.wait_for(lost, 5)
-
-    assert "no room" in served(Stubborn(), "stubborn", use)
+    assert served(Stubborn(), "stubborn", use) == "it has had no room for 0 s"
 
 
 # What others say
@@ -199,7 +198,8 @@ def test_a_peer_that_never_has_room_is_given_up(monkeypatch):
 def test_a_name_server_that_fails_is_waited_for_and_ends_nobody(error):
     async def use(daemon, uri):
         names = NameServer(*daemon.sock.getsockname())
-        for call in (names.list("a"), names.lookup("a"), HeldName(names, "a", "PYRO:a@127.0.0.1:1").claim()):
+        held = HeldName(LiveNaming(names), "a", "PYRO:a@127.0.0.1:1", random.Random(1), NamingSettings())
+        for call in (names.list("a"), names.lookup("a"), held.claim()):
             with pytest.raises(UnavailableError, match="cannot serve as a name server"):
                 await call
 
@@ -219,7 +219,7 @@ def test_a_traceback_moves_no_cursor_either():
         raise ValueError("\x1b[2J forged\n12:00:00 ERROR")
     except ValueError:
         record = logging.LogRecord("sparrow", logging.ERROR, "", 0, "it failed", (), sys.exc_info())
-    text = command._Printable("%(message)s").format(record)
+    text = PrintableFormatter("%(message)s").format(record)
     assert "\x1b" not in text
     assert r"\x1b[2J forged" in text
 

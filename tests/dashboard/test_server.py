@@ -14,6 +14,9 @@ import pytest
 
 from scripts.testbed.dashboard import Dashboard, watch
 from scripts.testbed.local_cluster import ROOT
+from src.dashboard.views import JobRow, JobView, StatsView, Totals, WorkerView
+from src.sparrow.placement import METHODS
+from src.sparrow.reports import TaskRow
 from tests.support.live import client, eventually
 from tests.support.webclient import ask
 
@@ -62,16 +65,25 @@ def test_a_job_is_in_the_stats_and_can_be_opened(dashboard, clusters):
     eventually(lambda: [job["method"] for job in dashboard.get("/sparrow/stats")["jobs"][:2]] == newest)
     jobs = dashboard.get("/sparrow/stats")["jobs"][:2]
     late, early = (dashboard.get(f"/sparrow/jobs/{job['id']}") for job in jobs)
-    assert len(early["tasks"]) == late["ended"] == 6
+    assert len(early["tasks"]) == early["num_tasks"] == late["ended"] == 6
+    assert set(early) == set(JobView.__annotations__)
+    assert set(early["tasks"][0]) == set(TaskRow.__annotations__)
+    assert all(task["state"] == "done" and task["started_s"] == task["wait_s"] >= 0 for task in early["tasks"])
     assert set(early["decisions"][0]["chosen"]) <= set(early["decisions"][0]["probed"])
-    assert [task for *_, task in late["asked"] if task is not None] == list(range(6))
-    worker = early["tasks"][0][0]
+    assert [row["task"] for row in late["asked"] if row["task"] is not None] == list(range(6))
+    worker = early["tasks"][0]["worker"]
     opened = dashboard.get(f"/sparrow/workers/{worker}")
     assert opened["name"] == worker
+    assert set(opened) == set(WorkerView.__annotations__)
     assert {"job": early["id"], "task": 0}.items() <= next(t for t in opened["tasks"] if t["job"] == early["id"]).items()
     assert opened["done"] >= 1
     assert len(opened["history"]["t"]) == len(opened["history"]["load"]) > 0
-    methods = dashboard.get("/sparrow/stats")["methods"]
+    stats = dashboard.get("/sparrow/stats")
+    assert stats["registry"] == METHODS.to_dicts()
+    assert set(stats) == set(StatsView.__annotations__)
+    assert set(stats["totals"]) == set(Totals.__annotations__)
+    assert set(stats["jobs"][0]) == set(JobRow.__annotations__)
+    methods = stats["methods"]
     assert methods["BATCH+LATE_BINDING"]["counts"]["reservations"] >= 12
     assert methods["BATCH"]["slowdown"]["count"] >= 1
 

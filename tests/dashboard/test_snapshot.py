@@ -4,54 +4,12 @@ import json
 
 import pytest
 
-from src.dashboard import prometheus, snapshot
-from src.dashboard.snapshot import History, WorkerView
-from src.sparrow.metrics import Histogram
-from src.sparrow.tally import TIMES
-
-NOW = 1_700_000_000.0
-
-
-def view(load=0, slots=1, up=True, **fields):
-    return WorkerView(load, slots, up, **{"last_seen": NOW, "gone_since": None, "reason": "", **fields})
-
-
-def stats(name="sparrow.scheduler.1", **fields):
-    return {
-        "name": name,
-        "incarnation": "i1",
-        "method": "RANDOM",
-        "uptime_s": 100.0,
-        "open_jobs": 0,
-        "open_tasks": {"running": 0, "waiting": 0},
-        "workers": {},
-        "methods": {},
-        "jobs": [],
-        **fields,
-    }
-
-
-def method(done=0, slowdowns=(), waits=(), **counts):
-    times = {name: Histogram() for name in TIMES}
-    for name, values in (("slowdown", slowdowns), ("wait_s", waits)):
-        for value in values:
-            times[name].add(value)
-    return {"counts": {"done": done, "tasks": done, **counts}, **{name: held.told() for name, held in times.items()}}
-
-
-def job(id, state="done", submitted=NOW - 10, response_s=1.0, **fields):
-    return {"id": id, "method": "BATCH", "state": state, "submitted": submitted, "response_s": response_s, "tasks": 1, **fields}
-
-
-def build(workers=(), schedulers=(), history=None, now=NOW, up=True):
-    return snapshot.build(
-        now,
-        {"address": "127.0.0.1:9090", "up": up, "since": NOW, "error": ""},
-        dict(workers),
-        {one["name"]: one for one in schedulers},
-        {},
-        history or History(),
-    )
+from src.dashboard import prometheus
+from src.dashboard.answers import parsed_load, parsed_stats
+from src.dashboard.history import History, HistoryPoint, HistorySettings
+from src.dashboard.methods import binned
+from src.dashboard.views import StatsView, WorkerRow
+from tests.dashboard.samples import NOW, build, job, method, stats, worker
 
 
 def test_nothing_at_all_is_a_picture_too():
@@ -59,6 +17,7 @@ def test_nothing_at_all_is_a_picture_too():
     assert data["totals"]["workers"] == data["totals"]["jobs"] == 0
     assert data["totals"]["response_s"] == {"p50": None, "p95": None, "p99": None}
     json.dumps(data, allow_nan=False)
+    assert set(data) == set(StatsView.__annotations__)
     assert "sparrow_nameserver_up 0" in prometheus.text(data, {})
 
 
@@ -75,22 +34,23 @@ def test_nothing_at_all_is_a_picture_too():
 )
 def test_a_load_is_running_queued_and_reserved(load, slots, runs, expected):
     held = {"w": {"slots": slots, "runs": runs, "reservations": 0, "done": 7}}
-    row = build({"w": view(load, slots)}, [stats(workers=held)])["workers"]["w"]
+    row = build({"w": worker(load, slots)}, [stats(workers=held)])["workers"]["w"]
     assert (row["running"], row["queued"], row["reservations"]) == expected
     assert sum(expected) == row["load"] == load
     assert row["done"] == 7
+    assert set(row) == set(WorkerRow.__annotations__)
 
 
 def test_a_load_that_was_told_long_ago_gives_way_to_what_schedulers_say():
     held = {"w": {"slots": 1, "runs": 2, "reservations": 3, "done": 0}}
-    row = build({"w": view(9, last_seen=NOW - 4)}, [stats(workers=held)])["workers"]["w"]
+    row = build({"w": worker(9, last_seen=NOW - 4)}, [stats(workers=held)])["workers"]["w"]
     assert (row["load"], row["running"], row["queued"], row["reservations"]) == (5, 1, 1, 3)
-    assert build({"w": view(9, last_seen=NOW - 4)}, [])["workers"]["w"]["load"] == 9
+    assert build({"w": worker(9, last_seen=NOW - 4)}, [])["workers"]["w"]["load"] == 9
 
 
 def test_a_worker_that_is_gone_counts_for_nothing_but_stays_in_the_list():
-    gone = view(5, 2, up=False, gone_since=NOW - 3, last_seen=NOW - 4, reason="it does not answer")
-    data = build({"a": view(1), "b": gone})
+    gone = worker(5, 2, up=False, gone_since=NOW - 3, last_seen=NOW - 4, reason="it does not answer")
+    data = build({"a": worker(1), "b": gone})
     assert data["totals"]["workers"] == 1
     assert data["totals"]["workers_gone"] == 1
     assert data["totals"]["slots"] == 1
@@ -99,7 +59,7 @@ def test_a_worker_that_is_gone_counts_for_nothing_but_stays_in_the_list():
 
 def test_workers_are_in_the_order_of_their_numbers():
     names = ["host10", "host2", "host1", "10.0.0.9", "10.0.0.10", "a", ""]
-    assert list(build({name: view() for name in names})["workers"]) == [
+    assert list(build({name: worker() for name in names})["workers"]) == [
         "",
         "10.0.0.9",
         "10.0.0.10",
@@ -136,10 +96,10 @@ def test_percentiles_over_several_schedulers_are_those_of_all_their_jobs_togethe
 
 def test_bins_are_ascending_and_lose_nothing():
     rows = [(0.99, 1), (1.0, 2), (1.02, 3), (5.17, 4), (1e5, 5)]
-    binned = snapshot.binned(rows)
-    assert [edge for edge, _ in binned] == sorted({edge for edge, _ in binned})
-    assert sum(count for _, count in binned) == 15
-    assert binned[0] == [1.122, 6]
+    bins = binned(rows)
+    assert [edge for edge, _ in bins] == sorted({edge for edge, _ in bins})
+    assert sum(count for _, count in bins) == 15
+    assert bins[0] == [1.122, 6]
 
 
 def test_throughput_survives_a_restarted_scheduler_and_ignores_what_was_before():
@@ -158,22 +118,32 @@ def test_throughput_survives_a_restarted_scheduler_and_ignores_what_was_before()
 def test_each_job_counts_once_for_the_percentiles_and_only_for_ten_minutes():
     history = History()
     for _ in range(3):
-        history.ended_jobs([job("a", response_s=1.0), job("b", response_s=3.0), job("c", state="running")])
+        history.add_ended_jobs([job("a", response_s=1.0), job("b", response_s=3.0), job("c", state="running")])
     assert sorted(history.responses(NOW, 600)) == [1.0, 3.0]
     assert history.responses(NOW + 700, 600) == []
+
+
+def test_the_length_of_the_history_is_a_setting():
+    history = History(HistorySettings(kept_s=20.0, step_s=5.0, max_ended_jobs=2))
+    for second in range(100):
+        history.add(float(second), HistoryPoint(1, 2, 3.0, None, 4), {"w": 1})
+    assert history.columns(99.0)["t"] == [-19.0, -14.0, -9.0, -4.0]
+    assert len(history._points) == 4
+    history.add_ended_jobs([job("a", response_s=1.0), job("b", response_s=2.0), job("c", response_s=3.0)])
+    assert history.responses(NOW, 600) == [2.0, 3.0]
 
 
 def test_history_is_bounded_and_aligned():
     history = History()
     for second in range(2_000):
-        history.add(float(second), (1, 2, 3.0, None, 4), {"w": 1} if second > 1_900 else {})
-    told = history.as_json(2_000.0)
+        history.add(float(second), HistoryPoint(1, 2, 3.0, None, 4), {"w": 1} if second > 1_900 else {})
+    told = history.columns(2_000.0)
     assert len(told["t"]) == len(told["running"]) <= 301
     assert told["t"][0] >= -600
-    worker = history.worker("w", 2_000.0)
-    assert len(worker["t"]) == len(worker["load"])
-    assert worker["load"][0] is None
-    assert worker["load"][-1] == 1
+    loads = history.worker("w", 2_000.0)
+    assert len(loads["t"]) == len(loads["load"])
+    assert loads["load"][0] is None
+    assert loads["load"][-1] == 1
     assert set(history.worker("nobody", 2_000.0)["load"]) == {None}
 
 
@@ -193,19 +163,19 @@ def test_history_is_bounded_and_aligned():
 )
 def test_an_answer_that_is_no_stats_is_refused(answer):
     with pytest.raises((TypeError, ValueError)):
-        snapshot.parsed_stats(answer)
+        parsed_stats(answer)
 
 
 def test_good_answers_are_taken():
-    assert snapshot.parsed_stats(json.dumps(stats()))["incarnation"] == "i1"
-    assert snapshot.parsed_load(3) == 3
+    assert parsed_stats(json.dumps(stats()))["incarnation"] == "i1"
+    assert parsed_load(3) == 3
     with pytest.raises(TypeError):
-        snapshot.parsed_load("3")
+        parsed_load("3")
 
 
 def test_metrics_have_one_help_and_one_type_a_family_and_escaped_labels():
     one = stats(methods={"BATCH": method(3, [1.0, 1.0], jobs=2, retried=1)})
-    data = build({'a"b\\': view(2)}, [one])
+    data = build({'a"b\\': worker(2)}, [one])
     text = prometheus.text(data, {"s": one})
     lines = text.splitlines()
     helped = [line.split()[2] for line in lines if line.startswith("# HELP")]

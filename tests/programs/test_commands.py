@@ -15,7 +15,7 @@ NOBODY = "127.0.0.1:9"  # nothing listens on the discard port
 
 WRONG_ARGUMENTS = [
     (["BEST", 1, 1, 1], "RANDOM, CHOOSE_TWO, BATCH, BATCH+LATE_BINDING"),
-    (["batch", 1, 1, 1], "unknown method 'batch'"),
+    (["batches", 1, 1, 1], "unknown method 'batches'"),
     (["BATCH", 0, 1, 1], "no_of_jobs: must be from 1 to 100,000"),
     (["BATCH", -3, 1, 1], "no_of_jobs: must be from 1"),
     (["BATCH", 1.5, 1, 1], "no_of_jobs: '1.5' is not a whole number"),

@@ -49,12 +49,11 @@ class Live:
 
 
 def as_wire(report):
+    """The report as the contract reads it; a client has the reasons of failures by task."""
     return {
         **report._asdict(),
-        "submitted_s": report.submitted,
-        "finished_s": report.finished,
-        "tasks": [list(task) for task in report.tasks],
-        "failed": [[reason, [task]] for task, reason in report.failed.items()],
+        "tasks": [task._asdict() for task in report.tasks],
+        "failed": [{"reason": reason, "tasks": [task]} for task, reason in report.failed.items()],
     }
 
 
@@ -82,6 +81,19 @@ def test_json_says_what_happened(clusters, method):
     assert set(result["tasks_per_worker"]) <= {f"host{n}" for n in range(1, 9)}
     assert 0 < result["response_s"]["p50"] <= result["response_s"]["p95"] <= result["response_s"]["p99"] <= result["makespan_s"]
     assert 1 <= result["slowdown"]["p50"] <= result["slowdown"]["p95"]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_method_may_be_named_in_lower_case(clusters, method):
+    ended = client(clusters(8), method.lower(), 1, 2, 0.01, "--json")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert json.loads(ended.stdout)["method"] == method
+    with clusters(8).proxy("sparrow.scheduler.1") as scheduler:
+        job = {"id": f"lower-case-{time.time()}", "durations_s": [0.0], "method": method.lower()}
+        assert scheduler.schedule(job)["method"] == method
+        scheduler.set_method(method.lower())
+        assert scheduler.stats()["method"] == method
+        scheduler.set_method("RANDOM")
 
 
 def test_a_table_for_people(clusters):
@@ -174,7 +186,7 @@ def test_the_methods_rank_as_in_the_paper(clusters):
 # What is asked over the wire, by anyone
 
 
-WRONG_JOBS = [
+WRONG_JOBS: list[tuple[object, type[Exception]]] = [
     (None, TypeError),
     (3, TypeError),
     ([], TypeError),
@@ -265,7 +277,7 @@ def test_a_job_can_be_submitted_by_hand_and_asked_for_again(clusters):
     with clusters(8).proxy("sparrow.scheduler.1") as scheduler:
         job = {"id": f"by-hand-{time.time()}", "durations_s": [0.0, 0.01], "method": "BATCH+LATE_BINDING"}
         report = scheduler.schedule(job)
-        assert [row[3] for row in report["tasks"]] == [1, 1]
+        assert [task["attempts"] for task in report["tasks"]] == [1, 1]
         assert scheduler.schedule(job) == report
 
 
@@ -284,12 +296,12 @@ def test_the_stats_tell_of_jobs_workers_and_methods(clusters):
             assert told["slowdown"]["count"] == told["counts"]["jobs"] == sum(count for _, count in told["slowdown"]["histogram"])
             assert told["service_s"]["p50"] >= 0
             job = stats["details"][id]
-            assert [row[4] for row in job["tasks"]] == ["done"] * 3
+            assert [task["state"] for task in job["tasks"]] == ["done"] * 3
             if method == "BATCH+LATE_BINDING":
-                assert sorted(task for _, _, _, task in job["asked"] if task is not None) == [0, 1, 2]
+                assert sorted(asked["task"] for asked in job["asked"] if asked["task"] is not None) == [0, 1, 2]
             else:
                 (decision,) = job["decisions"]
-                assert decision["chosen"] == [row[0] for row in job["tasks"]]
+                assert decision["chosen"] == [task["worker"] for task in job["tasks"]]
                 assert set(decision["loads"]) == (set() if method == "RANDOM" else set(decision["probed"]))
 
 
@@ -327,7 +339,7 @@ def test_services_can_live_in_one_process(clusters):
             with clusters(1).proxy("sparrow.scheduler.7") as proxy:
                 report = proxy.schedule({"id": f"api-{time.time()}", "durations_s": [0.01] * 8})
             assert report["method"] == "BATCH"
-            assert {row[0] for row in report["tasks"]} == {"mine", "host1"}
+            assert {task["worker"] for task in report["tasks"]} == {"mine", "host1"}
             assert len(one.run("RANDOM", 3, 4, 0.001)) == 3
         with pytest.raises(UnavailableError, match="taken by a live process"):
             Scheduler("RANDOM", nameserver, scheduler_number=7).start()

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import random
 
+import Pyro4
 import pytest
 from Pyro4 import message
 
@@ -13,9 +14,14 @@ from src.rmi.channel import Channel
 from src.rmi.connection import Connection
 from src.rmi.daemon import Daemon
 from src.rmi.errors import SparrowError
+from src.rmi.serializer import Serpent, dump_call
+from src.rmi.settings import DaemonSettings, WireLimits
 from src.Scheduler import Scheduler
 from src.sparrow import messages as m
+from src.sparrow.checks import MAX_ELAPSED_S
+from src.sparrow.jobspec import MAX_TASKS, JobSpec
 from src.sparrow.jobtable import JobTable
+from src.sparrow.messages import Address
 from src.Worker import Worker
 
 ANSWERS = {message.MSG_CONNECTOK, message.MSG_CONNECTFAIL, message.MSG_RESULT, message.MSG_PING}
@@ -73,19 +79,20 @@ def served(daemon, kind):
     service.names.lookup, service.names.list = nobody, nothing
     daemon.register(service, service.name)
     daemon.who = service._who()
+    service._named()
     daemon._gone = service._gone
     return service
 
 
 def check_answers(written, key):
     """What a daemon has written must be whole, proper answers."""
-    frames = wire.Frames(wire.MAX_MESSAGE)
+    frames = wire.FrameReader(WireLimits.max_payload_bytes)
     for frame in frames.feed(written):
         assert frame.kind in ANSWERS
         answer = message.Message.recv(frame, hmac_key=key)
         if frame.flags & message.FLAGS_EXCEPTION and frame.serializer == wire.SERPENT_ID:
-            assert isinstance(wire.load(answer.data), Exception)
-    assert not frames.partial
+            assert isinstance(Serpent(WireLimits()).loads(answer.data), Exception)
+    assert frames.partial_bytes == 0
 
 
 @KEYS
@@ -115,10 +122,9 @@ def test_mutants_to_a_daemon(caplog, kind, key):
             await asyncio.sleep(0)
         assert 0.2 * MUTANTS < closed < 0.95 * MUTANTS  # or the mutants were all alike
         assert not daemon.connections
-        assert daemon._begun == 0
+        assert daemon._partial_bytes == 0
         await still_serves(daemon, service, key)
-        for peer in service._peers.values():
-            peer.close()
+        service._node.close()
         daemon.stop()
         await asyncio.sleep(0)
 
@@ -131,7 +137,7 @@ async def still_serves(daemon, service, key):
     connection.data_received(mutations.sealed(mutations.greeting(), 0, key))
     method = "stats" if isinstance(service, Scheduler) else "find_load"
     connection.data_received(mutations.sealed(mutations.call(service.name, method), 1, key))
-    answers = list(wire.Frames(wire.MAX_MESSAGE).feed(line.written))
+    answers = list(wire.FrameReader(WireLimits.max_payload_bytes).feed(line.written))
     assert [frame.kind for frame in answers] == [message.MSG_CONNECTOK, message.MSG_RESULT]
     assert not answers[1].flags & message.FLAGS_EXCEPTION
     line.close()
@@ -147,13 +153,13 @@ def test_mutants_to_a_channel(caplog, key):
         mutator = mutations.Mutator(parts, random.Random(8), key)
         values = 0
         for number in range(MUTANTS):
-            channel = Channel(wire.Pyro4.URI("PYRO:sparrow.worker.host1@127.0.0.1:9"), key)
+            channel = Channel(Pyro4.URI("PYRO:sparrow.worker.host1@127.0.0.1:9"), key)
             line = Wire(channel)
             greeting = asyncio.ensure_future(channel._greet("us"))
             await asyncio.sleep(0)
             if number % 5:
                 channel.data_received(mutations.sealed(parts[0], 0, key))
-            ended = []
+            ended: list[tuple[object, ...]] = []
             for _ in range(2):
                 channel.begin("find_load", (), lambda *how, ended=ended: ended.append(how), None)
             channel.data_received(mutator.mutant())
@@ -189,20 +195,20 @@ def run_quietly(coroutine, caplog):
 def test_what_has_begun_on_all_connections_together_is_bounded():
     async def hoard():
         daemon = Daemon("127.0.0.1")
-        begun = mutations.sealed(mutations.greeting()) + mutations.header(message.MSG_INVOKE, wire.MAX_MESSAGE)
+        begun = mutations.sealed(mutations.greeting()) + mutations.header(message.MSG_INVOKE, WireLimits.max_payload_bytes)
         lines = []
         for _ in range(20):
             connection = Connection(daemon)
             lines.append(Wire(connection))
-            connection.data_received(begun + bytes(wire.MAX_MESSAGE // 2))
-            assert sum(one.protocol._frames.partial for one in lines if not one.ended) <= 64 * 2**20
+            connection.data_received(begun + bytes(WireLimits.max_payload_bytes // 2))
+            assert sum(one.protocol.partial_bytes for one in lines if not one.ended) <= DaemonSettings.max_total_partial_bytes
         small = Wire(Connection(daemon))
         small.protocol.data_received(begun + bytes(1000))
         assert not small.ended  # those who take most have to go
         assert sum(line.ended for line in lines) == 13
         for line in [*lines, small]:
             line.close()
-        assert daemon._begun == 0
+        assert daemon._partial_bytes == 0
         daemon.stop()
 
     asyncio.run(hoard())
@@ -211,12 +217,12 @@ def test_what_has_begun_on_all_connections_together_is_bounded():
 @pytest.mark.parametrize("one", [b"[],", b"1,", b"'a',", b"1<", b"-1-", b"f'{1}' ", b"'\\'',"])
 def test_what_takes_gigabytes_to_read_is_refused(one):
     with pytest.raises(ValueError, match="too many values"):
-        wire.load(b"# serpent utf-8 python3.2\n[" + one * (4_000_000 // len(one)) + b"]")
+        Serpent(WireLimits()).loads(b"# serpent utf-8 python3.2\n[" + one * (4_000_000 // len(one)) + b"]")
 
 
 def test_the_largest_job_is_read_from_a_dict_too():
-    job = {"id": "a", "durations_s": [1e-7 * number for number in range(m.MAX_TASKS)]}
-    _, _, (arrived,), _ = wire.load_call(wire.dump_call("a", "schedule", (job,)))
+    job = {"id": "a", "durations_s": [1e-7 * number for number in range(MAX_TASKS)]}
+    _, _, (arrived,), _ = Serpent(WireLimits()).loadsCall(dump_call("a", "schedule", (job,), {}))
     assert arrived == job
 
 
@@ -228,8 +234,9 @@ def test_json_that_takes_gigabytes_to_read_is_refused(text):
 
 def test_a_worker_cannot_report_more_time_than_has_passed():
     table = JobTable(random.Random(1))
-    table.joined("liar", "a", 1, 0.0)
-    table.submitted(m.JobSpec("job", (0.1,), "RANDOM", True), 1.0)
-    (finish,) = table.received("liar", "a", [m.Done("job", 0, 1, m.MAX_ELAPSED_S, m.MAX_ELAPSED_S)], 1.5)
-    ((_, wait_s, service_s, _),) = finish.report["tasks"]
-    assert wait_s + service_s <= finish.report["response_s"] == 0.5
+    liar = Address("liar", "a")
+    table.joined(liar, 1, 0.0)
+    table.submitted(JobSpec("job", (0.1,), "RANDOM", True), 1.0)
+    (finish,) = table.received(liar, [m.Done("job", 0, 1, MAX_ELAPSED_S, MAX_ELAPSED_S)], 1.5)
+    (task,) = finish.report["tasks"]
+    assert task["wait_s"] + task["service_s"] <= finish.report["response_s"] == 0.5

@@ -4,6 +4,7 @@ import asyncio
 import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import Pyro4
 import pytest
@@ -18,10 +19,13 @@ from src.rmi import wire
 from src.rmi.channel import Channel
 from src.rmi.daemon import Daemon
 from src.rmi.errors import LostError, RefusedError, SilentError, UnreachableError
+from src.rmi.receiving import receive_buffer
+from src.rmi.serializer import Serpent
+from src.rmi.settings import WireLimits
 from src.SparrowClient import SparrowClient
 from tests.support.live import eventually
 
-quick, stock = wire.Serpent(), Pyro4.util.SerpentSerializer()
+quick, stock = Serpent(WireLimits()), Pyro4.util.SerpentSerializer()
 texts = st.text() | st.text(alphabet="ab'\"\\\n[]{}é\x00,()") | st.text(alphabet=st.characters(min_codepoint=32, max_codepoint=126))
 
 
@@ -46,10 +50,10 @@ def test_answers_are_written_and_read_as_serpent_does(value):
 @given(st.binary(max_size=300), st.integers(1, 40))
 def test_frames_are_cut_however_the_bytes_arrive(payload, step):
     stream = b"".join(wire.to_bytes(message.MSG_INVOKE, payload, seq) for seq in range(3))
-    frames = wire.Frames(wire.MAX_MESSAGE)
+    frames = wire.FrameReader(WireLimits.max_payload_bytes)
     found = [frame for start in range(0, len(stream), step) for frame in frames.feed(stream[start : start + step])]
     assert [(frame.kind, frame.seq, frame.payload) for frame in found] == [(message.MSG_INVOKE, seq, payload) for seq in range(3)]
-    assert not frames.partial
+    assert frames.partial_bytes == 0
 
 
 # Channels
@@ -64,8 +68,8 @@ class Echo:
         raise {"value": ValueError, "own": OwnError, "broken": ZeroDivisionError}[name]("what went wrong")
 
     def later(self):
-        later = Daemon.defer()
-        asyncio.get_running_loop().call_later(0.05, later.answer, "later")
+        reply = Daemon.defer()
+        asyncio.get_running_loop().call_later(0.05, reply.answer, "later")
 
     def never(self):
         Daemon.defer()
@@ -95,6 +99,23 @@ def test_calls_in_flight_together_get_their_own_answers():
         channel.close()
 
     asyncio.run(with_echo(use))
+
+
+def test_messages_larger_than_the_receive_buffer_arrive_whole_on_every_connection():
+    async def use(uri, daemon):
+        channels = [await Channel.open(uri) for _ in range(3)]
+        sent = [str(number) * (3 * len(receive_buffer())) for number in range(3)]
+        assert await asyncio.gather(*(channel.call("echo", text) for channel, text in zip(channels, sent))) == sent
+        for channel in channels:
+            channel.close()
+
+    asyncio.run(with_echo(use))
+
+
+def test_each_thread_has_a_receive_buffer_of_its_own():
+    with ThreadPoolExecutor(1) as pool:
+        assert receive_buffer() is receive_buffer()
+        assert pool.submit(receive_buffer).result().obj is not receive_buffer().obj
 
 
 def test_what_a_method_raises_is_raised_here_as_a_class_that_everybody_knows(caplog):

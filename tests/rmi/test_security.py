@@ -15,11 +15,12 @@ from Pyro4 import message
 
 from scripts.testbed.dashboard import Dashboard
 from scripts.testbed.local_cluster import ROOT, LocalCluster
-from src.cli import command
+from src.cli.logs import printable
 from src.rmi import wire
 from src.rmi.channel import Channel
 from src.rmi.errors import ConfigurationError, WrongCredentialsError
 from src.rmi.security import KEY_FILE, Security, read_key
+from src.rmi.settings import WireLimits
 from tests.support.live import client, eventually
 
 KEY = b"0123456789abcdef" * 4
@@ -103,23 +104,23 @@ def test_the_environment_names_the_key_file_and_the_command_line_wins(tmp_path, 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.8.7.6", "::1"])
 def test_on_loopback_no_key_is_needed(address):
-    Security().must_allow(address)
+    Security().check_listen_address(address)
 
 
 @pytest.mark.parametrize("address", ["192.0.2.1", "10.0.0.1", "0.0.0.0", "::", "fe80::1%eth0", "2001:db8::1"])
 def test_elsewhere_it_takes_a_key_or_to_say_insecure(address):
     with pytest.raises(ConfigurationError, match=r"--key-file FILE .* or say --insecure"):
-        Security().must_allow(address)
-    Security(key=KEY).must_allow(address)
-    Security(insecure=True).must_allow(address)
+        Security().check_listen_address(address)
+    Security(key=KEY).check_listen_address(address)
+    Security(insecure=True).check_listen_address(address)
 
 
 def test_elsewhere_certificates_will_do_if_they_are_asked_for(monkeypatch):
     monkeypatch.setattr(Pyro4.config, "SSL", True)
     with pytest.raises(ConfigurationError):
-        Security().must_allow("192.0.2.1")
+        Security().check_listen_address("192.0.2.1")
     monkeypatch.setattr(Pyro4.config, "SSL_REQUIRECLIENTCERT", True)
-    Security().must_allow("192.0.2.1")
+    Security().check_listen_address("192.0.2.1")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root makes network namespaces")
@@ -144,7 +145,7 @@ def test_messages_are_what_pyro4_makes(key):
     ):
         expected = message.Message(kind, data, wire.SERPENT_ID, 0, seq, hmac_key=key).to_bytes()
         assert wire.to_bytes(kind, data, seq, key) == expected
-        (frame,) = wire.Frames(wire.MAX_MESSAGE).feed(expected)
+        (frame,) = wire.FrameReader(WireLimits.max_payload_bytes).feed(expected)
         assert (frame.payload, frame.annotated, frame.is_from(key)) == (data, False, True)
         assert not frame.is_from(b"another")
         assert not frame.is_from(KEY if key is None else None)
@@ -153,7 +154,7 @@ def test_messages_are_what_pyro4_makes(key):
 def test_a_message_that_was_changed_is_not_from_the_key():
     sent = bytearray(wire.to_bytes(message.MSG_INVOKE, b"take 1 of it", 1, KEY))
     sent[-7] ^= 1
-    (frame,) = wire.Frames(wire.MAX_MESSAGE).feed(bytes(sent))
+    (frame,) = wire.FrameReader(WireLimits.max_payload_bytes).feed(bytes(sent))
     assert not frame.is_from(KEY)
 
 
@@ -260,7 +261,7 @@ def test_nothing_is_exposed_but_what_is_documented(clusters, name, methods):
 
 
 def test_what_others_say_stays_on_one_line_and_moves_no_cursor():
-    said = command.printable("worker a\n12:00:00 ERROR   forged\x1b[2J\u202e\x00" + "x" * 10_000)
+    said = printable("worker a\n12:00:00 ERROR   forged\x1b[2J\u202e\x00" + "x" * 10_000)
     assert said.startswith(r"worker a\n12:00:00 ERROR   forged\x1b[2J\u202e\x00xxx")
     assert len(said) < 3_000
 
@@ -335,7 +336,7 @@ def test_a_missing_certificate_is_one_clear_line(tmp_path):
 @pytest.fixture
 def own_nameserver(tmp_path):
     """Its address, and a way to start it again with the names that it had."""
-    running = []
+    running: list[subprocess.Popen[bytes]] = []
     log = (tmp_path / "log").open("w")
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]

@@ -1,6 +1,6 @@
-"""Nothing is lost and nothing counted twice, whatever breaks, and all is well again within the limit of each fault.
+"""Nothing is lost and nothing counted twice, whatever breaks, and the recovery from each fault comes within its limit.
 
-The faults are those of scripts/faults. Each has a cluster of its own and mostly waits, so some are tried at the same time.
+The faults are those of scripts/faults. Each has a cluster of its own and mostly waits, so several are tried at the same time.
 """
 
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""Every attack of scripts/testbed/attacks.py, in short, on every port it fits, while jobs run: nobody but the attacker notices."""
+"""Every attack of scripts/testbed/attacks.py, in short, on every port where it makes sense: running jobs are not disturbed."""
 
 import contextlib
 import socket
@@ -7,18 +7,19 @@ import threading
 import pytest
 from Pyro4 import message
 
-from scripts.testbed.attacks import ATTACKS, PORTS, Target, attack
+from scripts.testbed import processes
+from scripts.testbed.attacks import ATTACKS, attack
 from scripts.testbed.dashboard import Dashboard
 from scripts.testbed.local_cluster import LocalCluster
 from scripts.testbed.mutations import header
-from src.rmi import wire
+from scripts.testbed.target import GROWTH_MB, OBJECTS, PORTS, Target
+from src.rmi.settings import WireLimits
 from src.sparrow.metrics import percentile
 from src.SparrowClient import SparrowClient
 from tests.support.live import assert_books_are_empty, eventually
 
 FOR_S = 0.25  # of each attack
 PACE = {"hoard": 40, "nested": 10}  # acts a second, of attacks that have little time here to do what they can
-GROWTH_MB = 150  # 64 MB of messages that have begun, and what reading one may take
 SLACK_S = 0.25  # that a job may take longer than the slowest did before, on a busy machine
 
 
@@ -45,13 +46,11 @@ class Victims:
     def target(self, port, key=None):
         if port == "dashboard":
             return Target("127.0.0.1", self.dashboard.port)
-        name = {"scheduler": "sparrow.scheduler.1", "worker": "sparrow.worker.host1", "nameserver": "Pyro.NameServer"}[port]
-        with self.cluster.proxy(name) as proxy:
-            return Target(proxy._pyroUri.host, proxy._pyroUri.port, name, self.cluster.nameserver, key)
+        with self.cluster.proxy(OBJECTS[port]) as proxy:
+            return Target(proxy._pyroUri.host, proxy._pyroUri.port, OBJECTS[port], self.cluster.nameserver, key)
 
     def memory_mb(self, port):
-        with open(f"/proc/{self.processes[port].pid}/status") as status:
-            return next(int(line.split()[1]) for line in status if line.startswith("VmRSS")) / 1024
+        return processes.memory_mb(self.processes[port].pid)
 
     def serves(self, port):
         if port == "dashboard":
@@ -81,7 +80,7 @@ def victims():
 )
 def test_an_attack_leaves_running_jobs_untouched(victims, name, port):
     target, before_mb, said = victims.target(port), victims.memory_mb(port), len(victims.logs())
-    outcome = []
+    outcome: list = []
 
     def run():
         try:
@@ -93,10 +92,10 @@ def test_an_attack_leaves_running_jobs_untouched(victims, name, port):
     attacker.start()
     times, most_mb = [], 0.0
     while attacker.is_alive():
-        times.append(victims.response_s(may_be_lost=name == "lying"))  # what the liar had when it left
+        times.append(victims.response_s(may_be_lost=name == "lying"))  # the tasks that the lying worker had when it left
         most_mb = max(most_mb, victims.memory_mb(port))
     attacker.join()
-    assert isinstance(outcome[0], int), outcome[0]  # else it was neither answered nor closed in time
+    assert isinstance(outcome[0], int), outcome[0]  # else a connection was neither answered nor closed in time
     assert outcome[0] > 0
     assert percentile(times, 50) < victims.quiet_s + SLACK_S
     assert most_mb < before_mb + GROWTH_MB
@@ -113,10 +112,10 @@ def test_five_thousand_resets(victims):
     assert min(victims.response_s() for _ in range(5)) < victims.quiet_s + SLACK_S
 
 
-def test_who_says_nothing_is_given_up(victims):
+def test_a_connection_without_a_greeting_is_closed(victims):
     held = [socket.create_connection(victims.target(port)[:2], timeout=10) for port in ("scheduler", "worker") for _ in range(50)]
     for connection in held:
-        assert connection.recv(1) == b""  # it had its time for a greeting
+        assert connection.recv(1) == b""  # its time for a greeting is over
         connection.close()
 
 
@@ -130,7 +129,7 @@ HOSTILE = {
     "another protocol": header(C, tag=b"PYR0"),
     "compressed": header(C, 10, message.FLAGS_COMPRESSED),
     "kept serialized": header(C, 10, message.FLAGS_KEEPSERIALIZED),
-    "a large greeting": header(C, wire.MAX_GREETING + 1),
+    "a large greeting": header(C, WireLimits().max_greeting_bytes + 1),
     "a broken greeting": header(C, 10) + b"x" * 10,
     "a nested greeting": header(C, 400) + b"(" * 400,
 }
@@ -141,6 +140,6 @@ HOSTILE = {
 def test_what_is_not_a_greeting_ends_the_connection_at_once(victims, port, sent):
     with socket.create_connection(victims.target(port)[:2], timeout=3) as peer, contextlib.suppress(ConnectionError):
         peer.sendall(sent)
-        while peer.recv(4096):  # whatever it says, it then hangs up
+        while peer.recv(4096):  # after any answer it closes the connection
             pass
     assert victims.serves(port)

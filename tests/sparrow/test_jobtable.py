@@ -6,8 +6,11 @@ import pytest
 
 from src.simulation import audit
 from src.sparrow import messages as m
-from src.sparrow.jobtable import PROBE_TIMEOUT_S, JobTable, Send, UnknownIdError
-from tests.support.books import LATE, finishes, of, says, spec, state_of, table_with
+from src.sparrow.commands import Send
+from src.sparrow.errors import UnknownIdError
+from src.sparrow.jobtable import JobTable
+from src.sparrow.settings import SchedulerSettings
+from tests.support.books import LATE, SETTINGS, at, finishes, of, says, spec, state_of, table_with
 
 
 def test_random_launches_at_once():
@@ -22,21 +25,21 @@ def test_batch_probes_then_launches_on_the_less_loaded():
     probes = of(m.Probe, table.submitted(spec("BATCH"), 0.0))
     assert sorted(worker for worker, _ in probes) == ["a", "b"]
     assert says(table, "a", m.Load("job", 0, 5)) == []
-    assert says(table, "b", m.Load("job", 0, 2)) == [Send("b", m.Launch("job", 0, 1, 0.5))]
+    assert says(table, "b", m.Load("job", 0, 2)) == [Send(at("b"), m.Launch("job", 0, 1, 0.5))]
 
 
 def test_a_probe_without_an_answer_does_not_hold_up_the_job():
     table = table_with("a", "b")
     table.submitted(spec("BATCH", 0.1, 0.1), 0.0)
     says(table, "a", m.Load("job", 0, 5))
-    assert of(m.Launch, table.tick(PROBE_TIMEOUT_S - 0.01)) == []
-    assert [worker for worker, _ in of(m.Launch, table.tick(PROBE_TIMEOUT_S))] == ["a", "a"]
+    assert of(m.Launch, table.tick(SETTINGS.probe_timeout_s - 0.01)) == []
+    assert [worker for worker, _ in of(m.Launch, table.tick(SETTINGS.probe_timeout_s))] == ["a", "a"]
 
 
 def test_when_no_probe_is_answered_the_job_is_sampled_again():
     table = table_with("a", "b")
     table.submitted(spec("BATCH"), 0.0)
-    assert {probe.round for _, probe in of(m.Probe, table.tick(PROBE_TIMEOUT_S))} == {1}
+    assert {probe.round for _, probe in of(m.Probe, table.tick(SETTINGS.probe_timeout_s))} == {1}
     assert says(table, "a", m.Load("job", 0, 0)) == []  # an answer to the round that was given up
 
 
@@ -65,17 +68,20 @@ def test_the_report():
     table = table_with("a")
     table.submitted(spec("RANDOM", 0.1, 0.2), 1.0)
     assert finishes(says(table, "a", m.Done("job", 0, 1, 0.0, 0.11), now=1.2)) == []
-    ((job, report),) = says(table, "a", m.Done("job", 1, 1, 0.11, 0.21), now=1.5)
+    ((job, report),) = finishes(says(table, "a", m.Done("job", 1, 1, 0.11, 0.21), now=1.5))
     assert job == "job"
     assert report == {
         "id": "job",
         "method": "RANDOM",
-        "submitted_s": 1.0,
-        "finished_s": 1.5,
+        "submitted": 1.0,
+        "finished": 1.5,
         "response_s": 0.5,
         "ideal_s": 0.21,
         "retried": 0,
-        "tasks": [["a", 0.0, 0.11, 1], ["a", pytest.approx(0.11), 0.21, 1]],
+        "tasks": [
+            {"worker": "a", "wait_s": 0.0, "service_s": 0.11, "attempts": 1},
+            {"worker": "a", "wait_s": pytest.approx(0.11), "service_s": 0.21, "attempts": 1},
+        ],
         "failed": [],
     }
     assert not table.busy
@@ -86,7 +92,7 @@ def test_progress():
     table = table_with("a")
     table.submitted(spec("RANDOM", 0.1, 0.2), 1.0)
     says(table, "a", m.Done("job", 0, 1, 0.0, 0.1))
-    assert table.progress(["job", "other"]) == {"job": [1, 2]}
+    assert table.progress(["job", "other"]) == {"job": {"ended": 1, "tasks": 2}}
 
 
 # Late binding
@@ -104,13 +110,13 @@ def test_who_asks_first_gets_the_task_and_the_other_reservation_is_cancelled():
     (first, r1), (second, r2) = of(m.Reserve, table.submitted(spec(LATE), 0.0))
     ask = m.Ask("job", r2.reservation)
     assert says(table, second, ask) == [
-        Send(second, m.Assign("job", r2.reservation, 0, 1, 0.5)),
-        Send(first, m.Cancel("job", r1.reservation)),
+        Send(at(second), m.Assign("job", r2.reservation, 0, 1, 0.5)),
+        Send(at(first), m.Cancel("job", r1.reservation)),
     ]
-    assert says(table, first, m.Ask("job", r1.reservation)) == [Send(first, m.NoTask("job", r1.reservation))]
-    assert says(table, second, ask) == [Send(second, m.Assign("job", r2.reservation, 0, 1, 0.5))], "the same answer again"
+    assert says(table, first, m.Ask("job", r1.reservation)) == [Send(at(first), m.NoTask("job", r1.reservation))]
+    assert says(table, second, ask) == [Send(at(second), m.Assign("job", r2.reservation, 0, 1, 0.5))], "the same answer again"
     assert len(finishes(says(table, second, m.Done("job", 0, 1, 0.0, 0.5)))) == 1
-    assert says(table, second, ask) == [Send(second, m.NoTask("job", r2.reservation))]
+    assert says(table, second, ask) == [Send(at(second), m.NoTask("job", r2.reservation))]
     assert table.tally.counts[LATE] == {"jobs": 1, "tasks": 1, "reservations": 2, "assigned": 1, "cancellations": 1, "done": 1}
 
 
@@ -147,7 +153,7 @@ def test_every_message_may_come_twice():
     table = table_with("a", "b")
     assert table.submitted(spec(LATE, 0.1, 0.1), 0.0)
     assert table.submitted(spec(LATE, 0.1, 0.1), 0.0) == []
-    assert table.joined("a", "1", 1, 0.0) == []
+    assert table.joined(at("a"), 1, 0.0) == []
     reserved = dict(table.jobs["job"].reserved)
     number = next(number for number, worker in reserved.items() if worker == "a")
     says(table, "a", m.Ask("job", number))
@@ -194,22 +200,21 @@ def test_what_is_unheard_of_is_refused_with_its_whole_batch(unknown):
     table.submitted(spec("RANDOM"), 0.0)
     before = state_of(table)
     with pytest.raises(UnknownIdError, match="unknown"):
-        table.received("a", "1", [m.Done("job", 0, 1, 0.0, 0.5), unknown], 1.0)
+        table.received(at("a"), [m.Done("job", 0, 1, 0.0, 0.5), unknown], 1.0)
     assert state_of(table) == before
 
 
 def test_what_is_held_of_the_unheard_of_is_to_be_dropped():
     table = table_with("a")
-    held = m.Held([("other", 0, 1)], [("other", 0)], [("other", 1, 1)], [("other", 1)])
-    assert says(table, "a", held) == [Send("a", m.Drop("other", 1, 1)), Send("a", m.Cancel("other", 1))]
+    held = m.Holdings([("other", 0, 1)], [("other", 0)], [("other", 1, 1)], [("other", 1)], [(("other", 2, 1), 0.5)])
+    assert says(table, "a", held) == [Send(at("a"), m.Drop("other", 1, 1)), Send(at("a"), m.Cancel("other", 1))]
 
 
-def test_ended_jobs_are_remembered_in_bounded_memory(monkeypatch):
-    monkeypatch.setattr("src.sparrow.jobtable.REMEMBERED_JOBS", 10)
-    table = table_with("a")
+def test_ended_jobs_are_remembered_in_bounded_memory():
+    table = table_with("a", settings=SchedulerSettings(remembered_jobs=10))
     for number in range(100):
         table.submitted(spec("RANDOM", id=f"job-{number}"), 0.0)
         says(table, "a", m.Done(f"job-{number}", 0, 1, 0.0, 0.5))
     assert len(table._ended) == 10
     assert table.jobs == {}
-    assert not table.workers["a"].holds_anything()
+    assert not table.workers["a"].holds_anything

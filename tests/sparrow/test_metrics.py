@@ -62,13 +62,13 @@ def test_merged_histograms_are_as_if_one_had_counted_it_all(some, others):
         one.add(value)
     for value in others:
         merged.add(value)
-    merged.merge(json.loads(json.dumps(one.told())))
-    expected = both.told()
-    assert merged.told() == {**expected, "mean": pytest.approx(expected["mean"]) if expected["count"] else None}
+    merged.merge(json.loads(json.dumps(one.to_dict())))
+    expected = both.to_dict()
+    assert merged.to_dict() == {**expected, "mean": pytest.approx(expected["mean"]) if expected["count"] else None}
 
 
 @pytest.mark.parametrize(
-    "told",
+    "spread",
     [
         {"histogram": [[0, -1]], "mean": 1.0},
         {"histogram": [[10**9, 1]], "mean": 1.0},
@@ -80,11 +80,11 @@ def test_merged_histograms_are_as_if_one_had_counted_it_all(some, others):
         {},
     ],
 )
-def test_what_no_histogram_tells_is_refused_and_changes_nothing(told):
+def test_what_no_histogram_returns_is_refused_and_changes_nothing(spread):
     histogram = Histogram()
     with pytest.raises((TypeError, ValueError, LookupError)):
-        histogram.merge(told)
-    assert histogram.told() == Histogram().told()
+        histogram.merge(spread)
+    assert histogram.to_dict() == Histogram().to_dict()
 
 
 @pytest.mark.parametrize("value", [-1, -1e-9, math.nan, -math.inf])

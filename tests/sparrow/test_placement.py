@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from src.sparrow.placement import METHODS, PROBE_RATIO, method_named
+from src.sparrow.placement import METHODS, PROBE_RATIO, Method, Registry, method_named
 
 RANDOM, CHOOSE_TWO, BATCH, LATE = METHODS.values()
 d = PROBE_RATIO
@@ -36,11 +36,146 @@ def test_the_four_methods_are_found_by_name():
     assert all(method_named(name) is method and method.name == name for name, method in METHODS.items())
 
 
-@pytest.mark.parametrize("name", ["random", "", "BATCH ", None, 3, ["BATCH"], "x" * 1_000])
+@pytest.mark.parametrize("name", ["RANDOMLY", "", "BATCH ", None, 3, ["BATCH"], "x" * 1_000])
 def test_an_unknown_method_is_refused_with_the_names_of_the_four(name):
     with pytest.raises(ValueError, match=r"RANDOM, CHOOSE_TWO, BATCH, BATCH\+LATE_BINDING") as refusal:
         method_named(name)
     assert len(str(refusal.value)) < 200
+
+
+@pytest.mark.parametrize("name", ["BATCH+LATE_BINDING", "batch+late_binding", "Batch+Late_Binding"])
+def test_a_method_is_found_in_any_case(name):
+    assert method_named(name) is METHODS.named(name) is LATE
+
+
+# The registry
+
+
+def choose_three(**attributes):
+    """A class that is a good method, but for these attributes; None stands for one that is missing."""
+    good = {
+        "name": "CHOOSE_THREE",
+        "summary": "each task to the least loaded of three workers",
+        "section": "",
+        "colour": 5,
+        "samples": "per task",
+        "why": "Each task probed three workers and went to the least loaded.",
+        "probe": lambda self, tasks, workers, rng: list(workers),
+        "place": lambda self, tasks, probed, loads, rng: list(probed[:tasks]),
+    }
+    return type("ChooseThree", (Method,), {name: value for name, value in {**good, **attributes}.items() if value is not None})
+
+
+def test_a_registered_method_is_there_under_its_name_after_the_others():
+    registry = Registry()
+    first = registry.register(choose_three(name="FIRST"))
+    assert registry.register(choose_three()).name == "CHOOSE_THREE"
+    assert registry.names() == list(registry) == ["FIRST", "CHOOSE_THREE"]
+    assert isinstance(registry["FIRST"], first)
+    assert registry.named("choose_three") is registry["CHOOSE_THREE"]
+    assert "CHOOSE_TWO" not in registry
+    assert [method["name"] for method in registry.to_dicts()] == ["FIRST", "CHOOSE_THREE"]
+    registry.unregister("FIRST")
+    assert registry.names() == ["CHOOSE_THREE"]
+    with pytest.raises(ValueError, match=r"unknown method 'FIRST': choose one of CHOOSE_THREE$"):
+        registry.named("FIRST")
+
+
+def test_a_name_can_be_registered_only_once():
+    registry = Registry()
+    registry.register(choose_three())
+    kept = registry["CHOOSE_THREE"]
+    with pytest.raises(ValueError, match="CHOOSE_THREE is registered already, as ChooseThree"):
+        registry.register(choose_three(colour=6))
+    assert registry["CHOOSE_THREE"] is kept
+
+
+@pytest.mark.parametrize(
+    ("attributes", "error", "words"),
+    [
+        ({"name": None}, TypeError, "name must be of type str, not None"),
+        ({"name": "choose_three"}, ValueError, "name must be 1 to 32 upper-case letters"),
+        ({"name": ""}, ValueError, "name must be 1 to 32"),
+        ({"name": "A" * 33}, ValueError, "name must be 1 to 32"),
+        ({"name": "CHOOSE THREE"}, ValueError, "name must be 1 to 32"),
+        ({"name": "CHOOSE\n"}, ValueError, "name must be 1 to 32"),
+        ({"summary": None}, TypeError, "summary must be of type str"),
+        ({"summary": " "}, ValueError, "summary must be one line"),
+        ({"summary": "one\ntwo"}, ValueError, "summary must be one line"),
+        ({"summary": "to three workers."}, ValueError, "without a full stop"),
+        ({"section": 3.1}, TypeError, "section must be of type str, not 3.1"),
+        ({"section": "third"}, ValueError, "section must be a number such as 3.1, or empty"),
+        ({"colour": "5"}, TypeError, "colour must be of type int"),
+        ({"colour": True}, TypeError, "colour must be of type int"),
+        ({"colour": 0}, ValueError, "colour must be from 1 to 8, not 0"),
+        ({"colour": 9}, ValueError, "colour must be from 1 to 8, not 9"),
+        ({"samples": "everything"}, ValueError, "samples must be one of 'nothing', 'per task', 'per job', 'reservations'"),
+        ({"why": "  "}, ValueError, "why must not be empty"),
+        ({"probe": None}, TypeError, "ChooseThree does not define probe"),
+        ({"place": None}, TypeError, "samples loads, but does not define place"),
+    ],
+)
+def test_a_malformed_method_is_refused_and_not_registered(attributes, error, words):
+    registry = Registry()
+    with pytest.raises(error, match=words):
+        registry.register(choose_three(**attributes))
+    assert registry.names() == []
+
+
+@pytest.mark.parametrize("what", [None, "CHOOSE_THREE", object, Method, type("Other", (), {"name": "OTHER"})])
+def test_what_is_no_class_of_a_method_is_refused(what):
+    with pytest.raises(TypeError, match="a method is a subclass of|does not define probe"):
+        Registry().register(what)
+
+
+def test_a_method_that_samples_no_loads_needs_no_place():
+    registry = Registry()
+    registry.register(choose_three(samples="nothing", place=None))
+    assert registry["CHOOSE_THREE"].place(2, ["a", "b"], {}, random.Random(1)) == ["a", "b"]
+
+
+def test_what_is_asked_of_workers_follows_from_what_a_method_samples():
+    flags = {name: (method.needs_loads, method.late_binding) for name, method in METHODS.items()}
+    assert flags == {
+        "RANDOM": (False, False),
+        "CHOOSE_TWO": (True, False),
+        "BATCH": (True, False),
+        "BATCH+LATE_BINDING": (False, True),
+    }
+
+
+def test_the_built_in_methods_have_colours_of_their_own_and_say_why():
+    told = METHODS.to_dicts()
+    assert [method["name"] for method in told] == METHODS.names()
+    assert [method["colour"] for method in told] == [1, 2, 3, 4]
+    assert [method["samples"] for method in told] == ["nothing", "per task", "per job", "reservations"]
+    assert all(set(method) == {"name", "summary", "section", "colour", "samples", "why"} for method in told)
+    assert all(method["why"].endswith(".") and not method["summary"].endswith(".") for method in told)
+
+
+# Sequences of random choices: simulated results are compared by seed, so these must never change
+
+
+@pytest.mark.parametrize(
+    ("method", "probed", "chosen", "drawn_next"),
+    [
+        (RANDOM, [3, 1, 6, 0], [3, 1, 6, 0], 561913),
+        (CHOOSE_TWO, [5, 2, 6, 0, 1, 8, 1, 5], [5, 6, 1, 1], 454710),
+        (BATCH, [5, 2, 6, 9, 0, 7, 4, 1], [9, 6, 7, 4], 73248),
+        (LATE, [5, 2, 6, 9, 0, 7, 4, 1], [], 611097),
+    ],
+    ids=METHODS,
+)
+def test_a_seed_means_the_same_choices_in_every_version(method, probed, chosen, drawn_next):
+    rng = random.Random(7)
+    here = method.probe(4, names(10), rng)
+    placed = [] if method.late_binding else method.place(4, here, dict.fromkeys(here, 1), rng)
+    assert [int(worker[len("worker.") :]) for worker in here] == probed
+    assert [int(worker[len("worker.") :]) for worker in placed] == chosen
+    assert rng.randrange(10**6) == drawn_next
+
+
+# What all methods have in common
 
 
 @pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)

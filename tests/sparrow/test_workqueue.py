@@ -6,9 +6,11 @@ import pytest
 
 from src.simulation import audit
 from src.sparrow import messages as m
+from src.sparrow.commands import Send, Start, Stop
 from src.sparrow.queues import Fifo, QueuedReservation, QueuedTask
-from src.sparrow.workqueue import Start, Stop, Tell, WorkQueue
-from tests.support.books import S1, S2, hears
+from src.sparrow.settings import WorkerSettings
+from src.sparrow.workqueue import WorkQueue
+from tests.support.books import RECONCILE, S1, S2, hears
 
 
 def test_a_task_starts_when_a_slot_is_free():
@@ -17,17 +19,17 @@ def test_a_task_starts_when_a_slot_is_free():
     assert hears(queue, *launches) == [Start(S1, ("job", 0, 1), 0.5), Start(S1, ("job", 1, 1), 0.5)]
     assert queue.load == 3
     assert queue.ended(S1, ("job", 0, 1), 0.6) == [
-        Tell(S1, m.Done("job", 0, 1, 0.0, 0.6)),
+        Send(S1, m.Done("job", 0, 1, 0.0, 0.6)),
         Start(S1, ("job", 2, 1), 0.5),
     ]
-    assert queue.ended(S1, ("job", 2, 1), 1.2) == [Tell(S1, m.Done("job", 2, 1, pytest.approx(0.6), pytest.approx(0.6)))]
+    assert queue.ended(S1, ("job", 2, 1), 1.2) == [Send(S1, m.Done("job", 2, 1, pytest.approx(0.6), pytest.approx(0.6)))]
     assert (queue.load, queue.completed) == (1, 2)
 
 
 def test_load_counts_queued_running_and_asking():
     queue = WorkQueue(2)
     hears(queue, m.Launch("job", 0, 1, 0.5), m.Reserve("late", 0), m.Reserve("late", 1))
-    assert hears(queue, m.Probe("other", 4)) == [Tell(S1, m.Load("other", 4, 3))]
+    assert hears(queue, m.Probe("other", 4)) == [Send(S1, m.Load("other", 4, 3))]
 
 
 # Late binding
@@ -37,7 +39,7 @@ def test_a_reservation_asks_only_at_the_front_and_holds_the_slot_meanwhile():
     queue = WorkQueue(1)
     assert hears(queue, m.Launch("job", 0, 1, 0.5), m.Reserve("late", 3)) == [Start(S1, ("job", 0, 1), 0.5)]
     done, ask = queue.ended(S1, ("job", 0, 1), 0.5)
-    assert (done.message, ask) == (m.Done("job", 0, 1, 0.0, 0.5), Tell(S1, m.Ask("late", 3)))
+    assert (done.message, ask) == (m.Done("job", 0, 1, 0.0, 0.5), Send(S1, m.Ask("late", 3)))
     assert hears(queue, m.Launch("job", 1, 1, 0.5)) == [], "the slot is taken by the question"
     assert hears(queue, m.Assign("late", 3, 0, 1, 0.2)) == [Start(S1, ("late", 0, 1), 0.2)]
     assert len(queue.queue) == 1
@@ -55,7 +57,7 @@ def test_a_cancelled_reservation_never_asks():
     assert hears(queue, m.Cancel("".join(["la", "te"]), 0)) == []
     assert queue.load == 2
     _, ask = queue.ended(S1, ("job", 0, 1), 0.5)
-    assert ask == Tell(S1, m.Ask("late", 1))
+    assert ask == Send(S1, m.Ask("late", 1))
 
 
 def test_a_cancellation_is_for_the_reservation_of_that_scheduler():
@@ -102,7 +104,7 @@ def test_every_message_may_come_twice():
         hears(queue, script[upto - 1])
         once = copy.deepcopy((list(queue.queue), queue.running, queue.asking))
         if not isinstance(script[upto - 1], m.Drop):
-            assert not [command for command in hears(queue, script[upto - 1]) if not isinstance(command, Tell)]
+            assert not [command for command in hears(queue, script[upto - 1]) if not isinstance(command, Send)]
             assert (list(queue.queue), queue.running, queue.asking) == once, script[upto - 1]
 
 
@@ -159,8 +161,8 @@ def test_leaving_hands_back_all_but_what_ends_soon():
     hears(queue, m.Launch("other", 0, 1, 1.0), owner=S2)
     assert queue.leave([S1, S2], 0.5, within_s=1.0) == [
         Stop(S1, ("job", 1, 1)),
-        Tell(S1, m.Leave([("job", 0, 1)])),
-        Tell(S2, m.Leave([])),
+        Send(S1, m.Leave([("job", 0, 1)])),
+        Send(S2, m.Leave([])),
     ]
     assert queue.load == 1
     late = (m.Launch("job", 3, 1, 0.1), m.Reserve("late", 5), m.Assign("late", 0, 1, 1, 0.1))
@@ -168,38 +170,37 @@ def test_leaving_hands_back_all_but_what_ends_soon():
     assert [type(command.message) for command in queue.ended(S1, ("job", 0, 1), 1.0)] == [m.Done]
 
 
-# Heartbeats
+# Reconciling
 
 
-def test_a_heartbeat_finds_what_differs():
+def test_a_reconcile_finds_what_differs():
     queue = WorkQueue(1)
     hears(queue, m.Launch("job", 0, 1, 9.0), m.Reserve("late", 0), m.Launch("job", 1, 1, 9.0), m.Reserve("late", 1))
     hears(queue, m.Launch("job", 2, 1, 9.0), m.Reserve("late", 2), now=5.0)
     hears(queue, m.Launch("other", 0, 1, 9.0), owner=S2)
-    heartbeat = m.Heartbeat([("job", 0, 1), ("gone", 0, 1)], [("late", 0), ("gone", 1)])
-    assert hears(queue, heartbeat, now=5.0 + m.SETTLED_S / 2) == [
-        Tell(S1, m.Held([("gone", 0, 1)], [("gone", 1)], [("job", 1, 1)], [("late", 1)]))
+    reconcile = m.Reconcile([("job", 0, 1), ("gone", 0, 1)], [("late", 0), ("gone", 1)])
+    assert hears(queue, reconcile, now=5.0 + RECONCILE.settled_s / 2) == [
+        Send(S1, m.Holdings([("gone", 0, 1)], [("gone", 1)], [("job", 1, 1)], [("late", 1)], [(("job", 0, 1), 5.5)]))
     ]
 
 
-def test_a_heartbeat_that_names_an_ended_run_is_told_its_end():
+def test_a_reconcile_that_names_an_ended_run_is_told_its_end():
     queue = WorkQueue(1)
     hears(queue, m.Launch("job", 0, 1, 0.5))
     (done,) = queue.ended(S1, ("job", 0, 1), 0.5)
-    assert hears(queue, m.Heartbeat([("job", 0, 1)], []), now=2.0) == [done, Tell(S1, m.Held([], [], [], []))]
+    assert hears(queue, m.Reconcile([("job", 0, 1)], []), now=2.0) == [done, Send(S1, m.Holdings([], [], [], [], []))]
 
 
-def test_a_heartbeat_that_names_a_reservation_that_was_used_is_in_order():
+def test_a_reconcile_that_names_a_reservation_that_was_used_is_in_order():
     queue = WorkQueue(1)
     hears(queue, m.Reserve("late", 0))
     hears(queue, m.Assign("late", 0, 0, 1, 9.0))
-    held = hears(queue, m.Heartbeat([("late", 0, 1)], [("late", 0)]), now=2.0)
-    assert held == [Tell(S1, m.Held([], [], [], []))]
+    held = hears(queue, m.Reconcile([("late", 0, 1)], [("late", 0)]), now=2.0)
+    assert held == [Send(S1, m.Holdings([], [], [], [], [(("late", 0, 1), 2.0)]))]
 
 
-def test_what_is_remembered_is_bounded(monkeypatch):
-    monkeypatch.setattr("src.sparrow.workqueue.REMEMBERED", 10)
-    queue = WorkQueue(1)
+def test_what_is_remembered_is_bounded():
+    queue = WorkQueue(1, WorkerSettings(remembered=10))
     for number in range(100):
         hears(queue, m.Launch("job", number, 1, 0.0))
         queue.ended(S1, ("job", number, 1), 0.0)

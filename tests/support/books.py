@@ -3,41 +3,50 @@
 import random
 
 from src.simulation import audit
-from src.sparrow import messages as m
-from src.sparrow.jobtable import Finish, JobTable, Send
-from src.sparrow.queues import Owner
-from src.sparrow.workqueue import Tell
+from src.sparrow.commands import Finish, Send
+from src.sparrow.jobspec import JobSpec
+from src.sparrow.jobtable import JobTable
+from src.sparrow.messages import Address
+from src.sparrow.settings import ReconcileSettings, SchedulerSettings
 
 LATE = "BATCH+LATE_BINDING"
-S1, S2 = Owner("scheduler.1", "a"), Owner("scheduler.2", "b")
+S1, S2 = Address("sparrow.scheduler.1", "a"), Address("sparrow.scheduler.2", "b")
+SETTINGS = SchedulerSettings()
+RECONCILE = ReconcileSettings()
 
 
-def table_with(*workers, now=0.0):
-    table = JobTable(random.Random(1))
+def at(worker, life="1"):
+    """The address of a worker in one of its lives."""
+    return Address(worker, life)
+
+
+def table_with(*workers, now=0.0, settings=SETTINGS):
+    table = JobTable(random.Random(1), settings=settings)
     for worker in workers:
-        table.joined(worker, "1", 1, now)
+        table.joined(at(worker), 1, now)
     return table
 
 
 def spec(method, *durations_s, id="job"):
-    return m.JobSpec(id, durations_s or (0.5,), method, True)
+    return JobSpec(id, durations_s or (0.5,), method, True)
 
 
 def of(kind, commands):
-    """The messages of that kind among these commands, each with its receiver."""
+    """The messages of that kind among these commands, each with the name of its receiver."""
     return [
-        (command[0], command.message)
+        (command.to.name, command.message)
         for command in commands
-        if isinstance(command, (Send, Tell)) and isinstance(command.message, kind)
+        if isinstance(command, Send) and isinstance(command.message, kind)
     ]
 
 
 def finishes(commands):
-    return [command for command in commands if isinstance(command, Finish)]
+    """(job, report) of each job that these commands end."""
+    return [(command.job, command.report) for command in commands if isinstance(command, Finish)]
 
 
-def says(table, worker, *messages, now=1.0, incarnation="1"):
-    commands = table.received(worker, incarnation, messages, now)
+def says(table, worker, *messages, now=1.0, life="1"):
+    commands = table.received(at(worker, life), messages, now)
     assert audit.of_table(table) == []
     return commands
 

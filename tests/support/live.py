@@ -1,14 +1,13 @@
-"""For tests of running clusters: waiting for what must come true, the client's command line, and what must be left behind."""
+"""What tests of running clusters share: waiting for a condition, the client's command line, and what must be left behind."""
 
 import subprocess
-import sys
 import time
 
-from scripts.testbed.local_cluster import ROOT
+from scripts.testbed.local_cluster import client_command
 
 
-def eventually(condition, within_s=10.0, what="it did not come true"):
-    """Wait until ``condition()`` is true, and return what it returned."""
+def eventually(condition, within_s=10.0, what="the condition did not become true"):
+    """Wait until ``condition()`` is true. Returns what it returned; AssertionError after ``within_s``."""
     deadline = time.monotonic() + within_s
     while True:
         result = condition()
@@ -21,10 +20,11 @@ def eventually(condition, within_s=10.0, what="it did not come true"):
 def client(cluster, *arguments, timeout_s=60.0, **options):
     """Run the client's command line against a cluster (or an address); returns the finished process."""
     nameserver = cluster if isinstance(cluster, str) else cluster.nameserver
-    command = [sys.executable, str(ROOT / "src" / "SparrowClient.py"), *map(str, arguments), "--nameserver", nameserver]
-    return subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False, **options)
+    return subprocess.run(
+        client_command(nameserver, *arguments), capture_output=True, text=True, timeout=timeout_s, check=False, **options
+    )
 
 
 def assert_books_are_empty(cluster):
-    """After all jobs have ended nothing of them is left: not with the schedulers, not on the workers."""
+    """After all jobs have ended nothing of them is left, neither with the schedulers nor on the workers."""
     eventually(cluster.holds_nothing, 5.0, "the books were not empty")

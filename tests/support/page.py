@@ -48,7 +48,9 @@ class Watched:
         self.context.set_default_timeout(8_000)
         self.page = self.context.new_page()
         self.origin = origin
-        self.said, self.elsewhere, self.polls = [], [], []
+        self.said: list[str] = []
+        self.elsewhere: list[str] = []
+        self.polls: list[float] = []
         self.context.on("console", lambda message: self.said.append(f"{message.type}: {message.text}"))
         self.page.on("pageerror", lambda error: self.said.append(f"error: {error}"))
         self.context.on("request", self._requested)
@@ -68,5 +70,10 @@ class Watched:
         return self.page.locator(selector).inner_text()
 
     def check(self):
-        assert self.said == []
-        assert self.elsewhere == []
+        assert not self.said, self.said
+        assert not self.elsewhere, self.elsewhere
+
+
+def jobs_of(dashboard, method):
+    """The jobs that ran with this method, of the newest, the newest first."""
+    return [job for job in dashboard.get("/sparrow/stats")["jobs"] if job["method"] == method]

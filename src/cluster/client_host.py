@@ -1,0 +1,137 @@
+"""``LiveClientHost``, the driver of a client's node with asyncio and Pyro4 (its contract: ``sparrow.client_node.ClientHost``)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from src.cluster.registry import NameServer, UnknownHostError
+from src.rmi.channel import Channel
+from src.rmi.errors import AccessDeniedError, ConfigurationError, LostError, RefusedError, SparrowError, WrongCredentialsError
+from src.sparrow.client_node import ClientNode
+from src.sparrow.jobspec import JobSpec
+from src.sparrow.reports import Progress, Report
+
+log = logging.getLogger("sparrow.client")
+
+GREETING = "a client"  # what the client says of itself in the handshake
+
+
+class LiveClientHost:
+    """The driver of one client's node; it makes no decisions.
+
+    ``finish(job, report)`` and ``fail(job, error)`` are called when a job has ended; ``say(line)`` shows a line to the user.
+    """
+
+    node: ClientNode
+
+    def __init__(
+        self,
+        names: NameServer,
+        finish: Callable[[str, Report], None],
+        fail: Callable[[str, Exception], None],
+        say: Callable[[str], None],
+    ) -> None:
+        self._names = names
+        self._loop = asyncio.get_running_loop()
+        self._channels: dict[str, Channel] = {}
+        self._why_lost: dict[str, str] = {}  # scheduler -> why its calls failed when its connection ended
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.now = time.monotonic
+        self.finish, self.fail, self.say = finish, fail, say
+
+    def later(self, delay_s: float, action: Callable[..., None], *args: Any) -> asyncio.TimerHandle:
+        """Has ``action(*args)`` called after ``delay_s`` seconds, and returns the timer."""
+        return self._loop.call_later(delay_s, action, *args)
+
+    def list_names(self, prefix: str) -> None:
+        """Asks the name server for the names with this prefix, and reports the result to the node."""
+        self._begin(self._list(prefix))
+
+    async def _list(self, prefix: str) -> None:
+        try:
+            found = await self._names.list(prefix)
+        except SparrowError as error:
+            self.node.names_unavailable(error, isinstance(error, (UnknownHostError, AccessDeniedError, ConfigurationError)))
+        else:
+            self.node.names_seen(found)
+
+    def connect(self, scheduler: str, uri: str, within_s: float) -> None:
+        """Begins a connection to a scheduler, and reports the result to the node."""
+        self._begin(self._connect(scheduler, uri, within_s))
+
+    async def _connect(self, scheduler: str, uri: str, within_s: float) -> None:
+        try:
+            channel = await Channel.open(uri, GREETING, self._names.key, within_s)
+        except SparrowError as error:
+            self.node.unreachable(scheduler, str(error), isinstance(error, WrongCredentialsError))
+            return
+        if not isinstance(channel.peer, dict) or channel.peer.get("name") != scheduler:
+            channel.close()
+            self.node.unreachable(scheduler, f"somebody else answers at {channel.address}", False)
+        elif channel.closed:
+            self.node.unreachable(scheduler, f"{channel.address} closed the connection", False)
+        else:
+            self._channels[scheduler] = channel
+            channel.on_lost = partial(self._disconnected, scheduler)
+            self.node.connected(scheduler)
+
+    def _disconnected(self, scheduler: str) -> None:
+        channel = self._channels.pop(scheduler)
+        self.node.disconnected(scheduler, self._why_lost.pop(scheduler, f"{channel.address} closed the connection"))
+
+    def hang_up(self, scheduler: str) -> None:
+        """Ends the connection to a scheduler."""
+        self._channels.pop(scheduler).drop()
+
+    def schedule(self, scheduler: str, spec: JobSpec) -> None:
+        """Hands a job to a scheduler, and reports the answer to the node."""
+        self._channels[scheduler].begin("schedule", (spec.encode(),), partial(self._scheduled, scheduler, spec.id), None)
+
+    def _scheduled(self, scheduler: str, job: str, error: Exception | None, value: Any) -> None:
+        if error is None:
+            try:
+                report: Report = json.loads(value)
+            except (TypeError, ValueError) as malformed:
+                self.node.rejected(scheduler, job, malformed)
+            else:
+                self.node.reported(scheduler, job, report)
+        elif isinstance(error, LostError):
+            self._why_lost[scheduler] = str(error)
+        elif isinstance(error, BlockingIOError):
+            self.node.no_room(scheduler, job, str(error))
+        elif isinstance(error, RefusedError):
+            self.node.refused(scheduler, job, str(error))
+        else:
+            self.node.rejected(scheduler, job, error)
+
+    def ask_progress(self, scheduler: str, jobs: list[str], within_s: float) -> None:
+        """Asks a scheduler for the progress of these jobs. Without an answer in ``within_s`` seconds the connection ends."""
+        self._channels[scheduler].begin("stats", (json.dumps(jobs), False, True), partial(self._progress, scheduler), within_s)
+
+    def _progress(self, scheduler: str, error: Exception | None, value: Any) -> None:
+        try:
+            if error is not None:
+                raise error
+            stats = json.loads(value)
+            progress: dict[str, Progress] = {
+                id: {"ended": int(one["ended"]), "tasks": int(one["tasks"])} for id, one in stats["progress"].items()
+            }
+            has_workers = bool(stats["workers"])
+        except LostError as lost:
+            self._why_lost[scheduler] = str(lost)
+        except (SparrowError, LookupError, TypeError, ValueError, AttributeError, RuntimeError) as unusable:
+            log.debug("asking %s: %s", scheduler, unusable)
+            self.node.progress_unknown(scheduler)
+        else:
+            self.node.progress(scheduler, progress, has_workers)
+
+    def _begin(self, step: Any) -> None:
+        task = self._loop.create_task(step)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

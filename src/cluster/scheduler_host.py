@@ -1,0 +1,69 @@
+"""``SchedulerHost``, the live driver of a scheduler's node (its contract: ``sparrow.scheduler_node.SchedulerHost``)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Hashable
+from typing import Any
+
+from src.cluster.live_host import LiveHost
+from src.rmi.connection import PendingReply
+from src.rmi.errors import UnavailableError
+from src.sparrow.reports import Report
+from src.sparrow.scheduler_node import SchedulerNode
+
+log = logging.getLogger("sparrow.scheduler")
+
+
+class SchedulerHost(LiveHost):
+    """The driver of a scheduler's node. ``first_look`` is set after the first listing of the workers."""
+
+    node: SchedulerNode
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.first_look = asyncio.Event()
+        self._listing: asyncio.Task[None] | None = None
+
+    def list_names(self, prefix: str) -> None:
+        """Asks the name server for the names with this prefix, and reports the result to the node."""
+        self._listing = self._loop.create_task(self._list(prefix))
+
+    async def _list(self, prefix: str) -> None:
+        began = self.now()
+        try:
+            found = await self._names.list(prefix)
+        except UnavailableError:  # HeldName.hold logs it
+            self.node.names_unavailable()
+        except Exception:  # the node must hear of every result, else it never lists again and no worker joins
+            log.exception("%s: looking for workers", self._address.name)
+            self.node.names_unavailable()
+        else:
+            self.node.names_seen(found, self.now() - began)
+        self.first_look.set()
+
+    def job_ended(self, report: Report) -> Report:
+        """Returns the report with ``submitted`` and ``finished`` in seconds since 1970. It changes the report itself."""
+        to_wall_s = time.time() - time.monotonic()
+        report["submitted"] += to_wall_s
+        report["finished"] += to_wall_s
+        log.debug("%s: job %s ended after %.3f s", self._address.name, report["id"], report["response_s"])
+        return report
+
+
+class PendingReport:
+    """A call of ``schedule`` that is answered later, with the report, or with ``text_of(report)`` if that is not None."""
+
+    def __init__(self, call: PendingReply, text_of: Callable[[Report], str] | None) -> None:
+        self._call, self._text_of = call, text_of
+
+    @property
+    def caller(self) -> Hashable:
+        """The connection that the call came by."""
+        return self._call.connection
+
+    def answer(self, report: Report) -> None:
+        """Answers the call with this report."""
+        self._call.answer(report if self._text_of is None else self._text_of(report))

@@ -1,0 +1,234 @@
+"""What a simulated scheduler and a simulated worker have in common: they drive nodes with links in virtual time.
+
+A member is the host of its node (``sparrow.link.Host``). It makes no decisions: it carries calls to the peer and the answers back.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from heapq import heappush
+from typing import Any
+
+from src.simulation.cluster import Cluster
+from src.simulation.nameserver import SimulatedNaming, run
+from src.simulation.world import ANY_LIFE, Connection, Process, Timer
+from src.sparrow import messages as m
+from src.sparrow.errors import UnavailableError
+from src.sparrow.link import Link
+from src.sparrow.messages import Address
+from src.sparrow.names import HeldName, claim_first
+from src.sparrow.settings import NamingSettings
+
+REFUSALS = (LookupError, TypeError, ValueError)  # what a remote method raises, beside BlockingIOError, to refuse a call
+
+# The outcomes of a call, each the name of the method of the link that is called then.
+ANSWERED, NO_ROOM, REFUSED, UNREADABLE = "answered", "no_room", "refused", "unreadable"
+
+
+class Call:
+    """One call of a link. If the answer is empty, ``acknowledged`` says when it would arrive, and no event is made for it."""
+
+    __slots__ = ("connection", "acknowledged", "deadline")
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.acknowledged: tuple[float, int] | None = None  # (time, serial number)
+        self.deadline: Timer | None = None
+
+
+class Member(Process):
+    """A process with a node that has links: a scheduler or a worker."""
+
+    node: Any
+
+    def __init__(self, world: Cluster, name: str, candidates: list[str], naming: NamingSettings) -> None:
+        super().__init__(world, name)
+        self.world: Cluster = world
+        self._candidates, self._naming = candidates, naming
+        self.held: HeldName | None = None
+        self.address = Address("", "")  # the name of its remote object, and its incarnation
+        self.caller_address = self.address  # its address in the calls that it makes
+
+    @property
+    def full_name(self) -> str:
+        """The name in the name server that the process holds, or tries to claim."""
+        return self.held.name if self.held else self._candidates[0]
+
+    def who(self) -> dict[str, Any]:
+        """What it says of itself to whoever connects."""
+        return {"name": self.full_name, "incarnation": self.address.incarnation, "uri": self.uri}
+
+    # The life of a process
+
+    def start(self) -> None:
+        """Begins a life: claims a name, or takes it without asking in a faultless simulation, and then serves under it."""
+        super().start()
+        self.touched = {}
+        if self.world.faultless:
+            self.held = HeldName(
+                SimulatedNaming(self.world.nameserver, self), self._candidates[0], self.uri, random.Random(), self._naming
+            )
+            self.world.nameserver.names[self.full_name] = self.uri
+            self._become(self.held)
+            self.serve()
+        else:
+            run(self._live(self.life), self._life_ended)
+
+    async def _live(self, life: int) -> None:
+        naming = SimulatedNaming(self.world.nameserver, self)
+        self.held = await claim_first(self._names_to_try(naming), self._naming, naming)
+        self.serve()
+        await self.held.hold()
+
+    def _names_to_try(self, naming: SimulatedNaming) -> Iterator[HeldName]:
+        for name in self._candidates:
+            self.held = HeldName(naming, name, self.uri, self.world.rng_of_faults, self._naming)
+            self._become(self.held)
+            yield self.held
+
+    def _become(self, held: HeldName) -> None:
+        """Has the process answer under that name from now on."""
+        self.held = held
+        self.address = self.caller_address = Address(held.name, f"{self.name}.{self.life}")
+        self.make_node()
+
+    def _life_ended(self, result: object) -> None:
+        """Another process has the name: this one ends, as a live one does, and is started again after a second."""
+        assert isinstance(result, UnavailableError), repr(result)
+        self.world.counts["name taken for good"] += 1
+        self.world.crash(self, self.world.now + 1.0, silent=False)
+
+    def make_node(self) -> None:
+        """Makes the node of this life, which may be called from then on."""
+        raise NotImplementedError
+
+    def serve(self) -> None:
+        """Begins the work of the process, which has its name now."""
+        raise NotImplementedError
+
+    # Requests of the node
+
+    def now(self) -> float:
+        """Returns the virtual time in seconds."""
+        return self.world.now
+
+    def note(self, level: str, text: str) -> None:
+        """Drops the line: a simulation has no log."""
+
+    def flush_soon(self, link: Link) -> None:
+        """Has the link flushed after the present event."""
+        call = link.connection.call
+        if call is not None and call.acknowledged is not None:
+            self._await_acknowledgement(link, call)
+        self.touched[link] = None
+
+    def settle(self) -> None:
+        """Flushes the links that have messages to send, because the present event is over."""
+        while self.touched:
+            touched, self.touched = self.touched, {}
+            for link in touched:
+                link.flush()
+
+    def _await_acknowledgement(self, link: Link, call: Call) -> None:
+        """Has the left-out acknowledgement of a call take place at its time, because messages wait for the end of the call."""
+        assert call.acknowledged is not None
+        at_s, turn = call.acknowledged
+        call.acknowledged = None
+        if (at_s, turn) > (self.world.now, self.world.turn):
+            heappush(self.world.events, (at_s, turn, self, ANY_LIFE, self._answer_arrives, (link, call, ANSWERED, [])))
+        else:
+            call.connection.call = None
+            link.answered([])
+
+    def connect(self, link: Link) -> None:
+        """Begins a connection to the peer of this link, and reports the result to the link."""
+        uri = link.uri or self.world.nameserver.names.get(link.name)
+        if uri is None:
+            self.later(self.world.network.delay_s, link.not_yet, "its name is not in the name server")
+            return
+        attempt = link.connection = object()
+
+        def connected(connection: Connection) -> None:
+            link.connection = connection
+            self.world.met(self, connection.callee)
+            self.world.counts["connected" if link.incarnation is None else "connected again"] += 1
+            link.connected(connection.callee.who())
+
+        self.world.connect(
+            self, uri, lambda: link.connection is attempt, connected, link.unreachable, lambda: self._disconnected(link)
+        )
+
+    def _disconnected(self, link: Link) -> None:
+        self._forget_call(link.connection)
+        link.connection = None
+        link.disconnected()
+
+    def hang_up(self, link: Link) -> None:
+        """Ends the connection of this link, or the attempt to make one."""
+        connection, link.connection = link.connection, None
+        if isinstance(connection, Connection):
+            self._forget_call(connection)
+            self.world.met(self, connection.callee)
+            connection.close()
+
+    def _forget_call(self, connection: Connection) -> None:
+        call, connection.call = connection.call, None
+        if call is not None and call.deadline is not None:
+            call.deadline.cancel()
+
+    def call(self, link: Link, batch: list[m.Message]) -> None:
+        """Begins the call that carries this batch, and reports the answer to the link."""
+        connection: Connection = link.connection
+        call = connection.call = Call(connection)
+        world = self.world
+        if world.witness:
+            world.witness.heard(self.address, Address(link.name, str(link.incarnation)), batch)
+        callee: Any = connection.callee
+        connection.transmit(self, callee.call_arrives, self, link, call, self.caller_address, batch)
+        if not world.faultless:
+            call.deadline = self.later(link.settings.lost_after_s, self._silent, link)
+
+    def _silent(self, link: Link) -> None:
+        self.world.counts["peer silent"] += 1
+        link.silent("it has not answered in time")
+
+    # Packets from peers
+
+    def call_arrives(self, caller: Member, link: Link, call: Call, address: Address, batch: list[m.Message]) -> None:
+        """A call has arrived. Its answer is sent back."""
+        outcome, answers = ANSWERED, []  # type: str, Any
+        try:
+            answers = self.answer(call.connection, address, batch)
+        except BlockingIOError as error:
+            outcome, answers = NO_ROOM, str(error)
+            self.upset_s = max(self.upset_s, self.world.now)  # messages for it wait while it has no room
+        except REFUSALS as error:
+            outcome, answers = REFUSED, str(error)
+        if self.touched:
+            self.settle()
+        world = self.world
+        if self.garbled_until_s > world.now:
+            outcome, answers = UNREADABLE, "garbled"
+        if outcome is not ANSWERED:
+            world.counts[f"batch {outcome}"] += 1
+        if world.faultless and not answers and not link.has_waiting:
+            call.acknowledged = (world.now + world.network.delay_s, next(world.serial))  # see flush_soon
+            return
+        if world.witness and answers and outcome is ANSWERED:
+            world.witness.heard(self.address, address, answers)
+        call.connection.transmit(self, caller._answer_arrives, link, call, outcome, answers)
+
+    def answer(self, connection: Connection, address: Address, batch: list[m.Message]) -> list[m.Message]:
+        """Returns the node's answers to this batch. Raises what the remote method raises."""
+        raise NotImplementedError
+
+    def _answer_arrives(self, link: Link, call: Call, outcome: str, answers: Any) -> None:
+        connection = call.connection
+        if connection is not link.connection or connection.call is not call:
+            return  # the call was given up before
+        self._forget_call(connection)
+        if outcome is ANSWERED:
+            link.answered(answers)
+        else:
+            getattr(link, outcome)(answers)

@@ -1,0 +1,300 @@
+"""The state machine of a client, without I/O: it keeps each job until it has the report, whatever happens to schedulers meanwhile.
+
+A scheduler keeps nothing on disk. If the scheduler of a job is lost, the client hands the job, under the same id, to another
+scheduler, or to the same one when it is back. A scheduler is lost when its connection ends, or when it does not answer in time when
+it is asked for the progress of its jobs, which happens about once a second.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from src.sparrow.errors import AccessDeniedError, SparrowError, UnavailableError
+from src.sparrow.jobspec import JobSpec
+from src.sparrow.link import Timer
+from src.sparrow.names import SCHEDULERS
+from src.sparrow.reports import Progress, Report
+from src.sparrow.settings import ClientSettings
+
+NO_WORKER = "waiting: no worker yet; start one on each machine with: python Worker.py"
+
+
+class ClientHost(Protocol):
+    """What a client's node asks of its driver, live or simulated. No method blocks: the driver reports results later."""
+
+    def now(self) -> float:
+        """Returns the time in seconds, from a clock that never goes back."""
+
+    def later(self, delay_s: float, action: Callable[..., None], *args: Any) -> Timer:
+        """Has ``action(*args)`` called after ``delay_s`` seconds, and returns the timer."""
+
+    def list_names(self, prefix: str) -> None:
+        """Asks the name server for the names with this prefix. ``names_seen`` or ``names_unavailable`` is called later."""
+
+    def connect(self, scheduler: str, uri: str, within_s: float) -> None:
+        """Begins a connection. ``connected`` or ``unreachable`` is called later; ``disconnected`` when an open connection ends."""
+
+    def hang_up(self, scheduler: str) -> None:
+        """Ends a connection. No method of the node is called for it after that."""
+
+    def schedule(self, scheduler: str, spec: JobSpec) -> None:
+        """Hands a job over. Later ``reported``, ``no_room``, ``refused`` or ``rejected`` is called, unless the connection ends."""
+
+    def ask_progress(self, scheduler: str, jobs: list[str], within_s: float) -> None:
+        """Asks a scheduler for the progress of these jobs. ``progress`` or ``progress_unknown`` is called later.
+
+        If the scheduler does not answer within ``within_s`` seconds, the driver ends its connection.
+        """
+
+    def finish(self, job: str, report: Report) -> None:
+        """Delivers the report of a job that has ended."""
+
+    def fail(self, job: str, error: Exception) -> None:
+        """Delivers the reason why a job will have no report."""
+
+    def say(self, line: str) -> None:
+        """Shows a line to the user who waits for the jobs."""
+
+
+class HeldJob:
+    """A job that has no report yet."""
+
+    __slots__ = ("spec", "scheduler", "ended")
+
+    def __init__(self, spec: JobSpec) -> None:
+        self.spec = spec
+        self.scheduler: str | None = None  # the scheduler that has the job
+        self.ended = 0  # tasks that had ended when the scheduler last reported the job's progress
+
+
+class ClientNode:
+    """One client. ``nameserver`` is the address of the name server, for texts only."""
+
+    def __init__(
+        self, host: ClientHost, rng: random.Random, nameserver: str = "", settings: ClientSettings = ClientSettings()
+    ) -> None:
+        self._host, self._rng, self._nameserver, self._settings = host, rng, nameserver, settings
+        self.jobs: dict[str, HeldJob] = {}
+        self.unmet: str | None = f"no answer yet from a name server at {nameserver}"  # why no scheduler has been found so far
+        self.schedulers: dict[str, None] = {}  # the connected schedulers
+        self._waiting: deque[str] = deque()  # jobs that no scheduler has
+        self.tasks_ended = 0  # tasks, known to have ended, of the jobs that have no report yet
+        self._handed = 0  # jobs that a scheduler has, or that wait to be handed over again
+        self._turn = rng.randrange(1000)  # which scheduler gets the next job; it starts at random, so that clients differ
+        self._looking = False  # whether a search for schedulers is under way
+        self._gathering = False  # whether the first scheduler is connected, and others may be in a moment
+        self._connecting: set[str] = set()  # schedulers that this search has found and that are being connected
+        self._why = ""  # why the last search or connection has failed
+        self._search_until_s: float | None = None  # without a scheduler: when the jobs that wait for the first one fail
+        self._asked: set[str] = set()  # schedulers that have not answered yet how far their jobs are
+        self._ticking = False
+        self._said: set[str] = set()  # the lines that were shown since a scheduler was connected: none is shown twice
+        self._closed = False
+
+    def submit(self, spec: JobSpec) -> None:
+        """Submits a job. The host gets its report later, by ``finish``, or the reason why there is none, by ``fail``."""
+        self.jobs[spec.id] = HeldJob(spec)
+        self._waiting.append(spec.id)
+        if not self._ticking:
+            self._ticking = True
+            self._host.later(self._settings.ask_s, self._tick)
+        self._hand_over()
+
+    def close(self) -> None:
+        """Ends the connections to all schedulers. Jobs that were handed over go on running."""
+        self._closed, self._gathering = True, False
+        for scheduler in list(self.schedulers):
+            self._host.hang_up(scheduler)
+        self.schedulers.clear()
+
+    # Handing over
+
+    def _hand_over(self) -> None:
+        """Hands the waiting jobs to the connected schedulers in turn. If there is no scheduler, it begins a search."""
+        if self._gathering:
+            return
+        while self._waiting and self.schedulers and self._handed < self._settings.max_at_once:
+            job = self.jobs.get(self._waiting.popleft())
+            if job is not None:
+                self._turn += 1
+                job.scheduler = list(self.schedulers)[self._turn % len(self.schedulers)]
+                self._handed += 1
+                self._host.schedule(job.scheduler, job.spec)
+        if self._waiting and not self.schedulers and not self._closed:
+            if self._search_until_s is None:
+                self._search_until_s = self._host.now() + self._settings.patience_s
+            self._look()
+
+    def _held_by(self, scheduler: str, job: str) -> HeldJob | None:
+        """Returns the job if that scheduler has it, else None."""
+        held = self.jobs.get(job)
+        return held if held is not None and held.scheduler == scheduler else None
+
+    def reported(self, scheduler: str, job: str, report: Report) -> None:
+        """A scheduler has sent the report of a job, or has accepted a job that the client does not wait for."""
+        if self._held_by(scheduler, job) is not None:
+            self._forget(job)
+            self._host.finish(job, report)
+            self._hand_over()
+
+    def rejected(self, scheduler: str, job: str, error: Exception) -> None:
+        """A scheduler has rejected a job for good: the job is malformed, or its id belongs to another job."""
+        if self._held_by(scheduler, job) is not None:
+            self._forget(job)
+            self._host.fail(job, error)
+            self._hand_over()
+
+    def no_room(self, scheduler: str, job: str, reason: str) -> None:
+        """A scheduler has no room for this job at present. The job is handed over again after a pause."""
+        if self._held_by(scheduler, job) is not None:
+            self._say(f"waiting: {reason}")
+            self._hand_over_later(job, self._settings.ask_s * self._rng.uniform(0.5, 1.5))
+
+    def refused(self, scheduler: str, job: str, reason: str) -> None:
+        """A scheduler could not take the call. The job is handed over again after a pause."""
+        if self._held_by(scheduler, job) is not None:
+            self._say(f"{reason}; trying again")
+            self._hand_over_later(job, self._settings.ask_s)
+
+    def _hand_over_later(self, job: str, delay_s: float) -> None:
+        self.jobs[job].scheduler = None
+        self._host.later(delay_s, self._hand_over_again, job)
+
+    def _hand_over_again(self, job: str) -> None:
+        self._handed -= 1
+        if job in self.jobs and not self._closed:
+            self._waiting.append(job)
+            self._hand_over()
+
+    def _forget(self, job: str) -> None:
+        self.tasks_ended -= self.jobs.pop(job).ended
+        self._handed -= 1
+
+    # Schedulers
+
+    def _look(self) -> None:
+        """Begins a search: it connects to all schedulers that the name server lists and that are not connected."""
+        if not self._looking and not self._closed:
+            self._looking = True
+            self._host.list_names(SCHEDULERS)
+
+    def names_seen(self, found: Mapping[str, str]) -> None:
+        """The name server lists these schedulers (name -> uri)."""
+        self._why = f"no scheduler is registered with the name server at {self._nameserver}; start one with: python Scheduler.py"
+        missing = {name: uri for name, uri in found.items() if name not in self.schedulers and not self._closed}
+        self._connecting = set(missing)
+        for name, uri in missing.items():
+            self._host.connect(name, uri, self._settings.connect_s)
+        if not missing:
+            self._looked()
+
+    def names_unavailable(self, error: SparrowError, hopeless: bool) -> None:
+        """The name server is not available. ``hopeless`` says that a retry with the same settings cannot help."""
+        self._why = str(error)
+        if hopeless and self.unmet is not None:
+            self._give_up(error)
+        self._looked()
+
+    def connected(self, scheduler: str) -> None:
+        """A scheduler is connected."""
+        self._connecting.discard(scheduler)
+        if self._closed:
+            self._host.hang_up(scheduler)
+            return
+        self.schedulers[scheduler] = None
+        self.unmet = self._search_until_s = None
+        self._said.clear()
+        if not self._connecting:
+            self._looked()
+        elif len(self.schedulers) == 1:  # others may follow at once, and are to have their share
+            self._gathering = True
+            self._host.later(self._settings.gather_s, self._gathered)
+
+    def _gathered(self) -> None:
+        self._gathering = False
+        self._hand_over()
+
+    def unreachable(self, scheduler: str, reason: str, hopeless: bool) -> None:
+        """A scheduler cannot be connected. ``hopeless`` says that it does not accept the client's key or certificate."""
+        self._connecting.discard(scheduler)
+        if hopeless and not self.schedulers and self.unmet is not None:
+            self._give_up(AccessDeniedError(f"{scheduler} at {reason}"))
+        self._why = f"{scheduler} is registered but cannot be reached: {reason}; start it again with: python Scheduler.py"
+        if not self._connecting:
+            self._looked()
+
+    def disconnected(self, scheduler: str, reason: str) -> None:
+        """A scheduler is lost. Its jobs are handed to another scheduler, or to the same one when it is back."""
+        del self.schedulers[scheduler]
+        self._asked.discard(scheduler)
+        lost = [job for job in self.jobs.values() if job.scheduler == scheduler]
+        for job in lost:
+            job.scheduler = None
+            self._handed -= 1
+            self._waiting.append(job.spec.id)
+        if lost:
+            self._say(f"lost the scheduler: {reason}; handing its jobs over")
+        self._hand_over()
+
+    def _looked(self) -> None:
+        """A search has ended: the waiting jobs go to the schedulers. If there is none, the search is repeated until time is up."""
+        self._looking = self._gathering = False
+        if self.schedulers or not self._waiting or self._closed:
+            self._hand_over()
+            return
+        if self.unmet is not None:
+            self.unmet = self._why
+            if self._search_until_s is not None and self._host.now() >= self._search_until_s:
+                self._give_up(UnavailableError(self._why))
+                return
+        self._say(f"waiting: {self._why}")
+        self._host.later(self._settings.retry_s, self._look)
+
+    def _give_up(self, error: SparrowError) -> None:
+        """The search for the first scheduler is given up. All waiting jobs fail with this error."""
+        self._search_until_s = None
+        self.unmet = str(error)
+        while self._waiting:
+            job = self.jobs.pop(self._waiting.popleft(), None)
+            if job is not None:
+                self.tasks_ended -= job.ended
+                self._host.fail(job.spec.id, error)
+
+    # Progress of the jobs
+
+    def _tick(self) -> None:
+        self._ticking = bool(self.jobs) and not self._closed
+        if not self._ticking:
+            return
+        self._host.later(self._settings.ask_s, self._tick)
+        if self.schedulers:  # another scheduler may have been started since the last search
+            self._look()
+        jobs = list(self.jobs)[: self._settings.max_asked_jobs]
+        within_s = self._settings.answer_s if len(self.schedulers) > 1 else self._settings.alone_answer_s
+        for scheduler in list(self.schedulers):
+            if scheduler not in self._asked:
+                self._asked.add(scheduler)
+                self._host.ask_progress(scheduler, jobs, within_s)
+
+    def progress(self, scheduler: str, jobs: Mapping[str, Progress], has_workers: bool) -> None:
+        """A scheduler has answered with the progress of those jobs that are open, and whether it knows any worker."""
+        self._asked.discard(scheduler)
+        for id, progress in jobs.items():
+            job = self._held_by(scheduler, id)
+            if job is not None:
+                self.tasks_ended += progress["ended"] - job.ended
+                job.ended = progress["ended"]
+        if jobs and not has_workers:
+            self._say(NO_WORKER)
+
+    def progress_unknown(self, scheduler: str) -> None:
+        """A scheduler's answer to the question for progress cannot be used."""
+        self._asked.discard(scheduler)
+
+    def _say(self, line: str) -> None:
+        if line not in self._said:
+            self._said.add(line)
+            self._host.say(line)

@@ -1,0 +1,280 @@
+"""The link of a node to one peer: the messages that wait, the call that is under way, and when the peer is given up.
+
+    CONNECTING ----connected----> UP ----disconnected----> CONNECTING        (the batch under way is sent again)
+        |                          |
+        +--- too long, refused ----+--- silent, unreadable, other incarnation ---> LOST, which is final
+
+A link is a state machine: its methods are events, and it asks its ``Host`` for connections, calls and timers. One call is under way
+at a time, and its answer is the acknowledgement; messages that are sent meanwhile wait for the next call. Batches therefore form
+under load, cost nothing when the node is idle, and need no timer. Until it is lost, the peer receives each message at least once,
+in order within a lane. A peer is one incarnation of one process.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from src.sparrow.messages import Address, Message
+from src.sparrow.settings import LinkSettings
+
+CONNECTING = "connecting"
+UP = "up"
+LOST = "lost"
+
+
+class Timer(Protocol):
+    """A timer that ``Host.later`` has started."""
+
+    def cancel(self) -> None:
+        """Stops the timer, so that its action is not called."""
+
+
+class Host(Protocol):
+    """What a node asks of its driver, live or simulated. No method blocks: the driver reports results to the link later."""
+
+    def now(self) -> float:
+        """Returns the time in seconds, from a clock that never goes back."""
+
+    def later(self, delay_s: float, action: Callable[..., None], *args: Any) -> Timer:
+        """Has ``action(*args)`` called after ``delay_s`` seconds, and returns the timer."""
+
+    def connect(self, link: Link) -> None:
+        """Begins a connection. Later ``link.connected``, ``not_yet`` or ``unreachable`` is called, unless ``hang_up`` was."""
+
+    def hang_up(self, link: Link) -> None:
+        """Ends the connection, or the attempt to make one. No method of the link is called for either after that."""
+
+    def call(self, link: Link, batch: list[Message]) -> None:
+        """Begins a call that carries the batch.
+
+        Later ``link.answered``, ``refused``, ``no_room``, ``silent`` or ``unreadable`` is called, or only ``link.disconnected`` if
+        the connection ends first.
+        """
+
+    def note(self, level: str, text: str) -> None:
+        """Logs a line for the operator; ``level`` is debug, info or warning."""
+
+    def flush_soon(self, link: Link) -> None:
+        """Has ``link.flush`` called after the current event, so that all messages that the event causes share a call."""
+
+
+class LinkOwner(Protocol):
+    """The node that a link belongs to. The link calls these methods; each is an event."""
+
+    def link_up(self, link: Link, greeting: Mapping[str, Any]) -> None:
+        """The peer is connected, or connected again. ``greeting`` is what the peer says of itself in the handshake."""
+
+    def link_answered(self, link: Link, batch: Sequence[Message], answers: Sequence[Message]) -> None:
+        """The peer has taken the batch and answered with these messages."""
+
+    def link_refused(self, link: Link, message: Message) -> None:
+        """The peer has refused this message, and the link has dropped it."""
+
+    def link_lost(self, link: Link, reason: str) -> None:
+        """The peer is lost, for this reason. The link calls nothing more after that."""
+
+
+class Link:
+    """The link to one peer.
+
+    ``peer`` is the address under which the owner knows the peer; the link does not use it. ``name`` is the name of the peer's
+    remote object. If ``incarnation`` is None, the link accepts the incarnation that answers first. ``uri`` is the peer's Pyro4 uri;
+    if it is None, the host looks the name up. ``connection`` is for the host alone.
+    """
+
+    def __init__(
+        self,
+        owner: LinkOwner,
+        host: Host,
+        peer: Address,
+        name: str,
+        incarnation: str | None,
+        uri: str | None,
+        settings: LinkSettings,
+    ) -> None:
+        self.owner, self.host, self.peer, self.settings = owner, host, peer, settings
+        self.name, self.incarnation, self.uri = name, incarnation, uri
+        self.connection: Any = None
+        self._lanes: dict[str, list[Message]] = {}
+        self._under_way: list[Message] = []
+        self._suspects: deque[Message] = deque()  # messages of a refused batch: they are sent one by one, before newer ones
+        self._testing = False  # whether the call under way carries one of the suspects
+        self._untaken = 0  # messages that the peer has not taken yet
+        self._flushing = False
+        self._connected_at_s = float("-inf")
+        self._no_room_since_s: float | None = None
+        self._timer: Timer | None = None  # until the next attempt to connect, or to call a peer that had no room
+        self._deadline: Timer | None = None  # until a peer that is not connected is given up
+        self._pause_s = 0.0  # between two attempts to connect; it doubles with each
+        self.state = CONNECTING
+        self._begin_connecting()
+
+    def __len__(self) -> int:
+        """Returns how many messages the peer has not taken yet."""
+        return self._untaken
+
+    @property
+    def has_waiting(self) -> bool:
+        """Whether any message waits for the next call."""
+        return bool(self._lanes or self._suspects)
+
+    # Requests of the owner
+
+    def send(self, message: Message) -> None:
+        """Sends a message to the peer, in the next call of its lane."""
+        self._untaken += 1
+        lane = self._lanes.get(message.lane)
+        if lane is None:
+            self._lanes[message.lane] = [message]
+        else:
+            lane.append(message)
+        if not self._flushing and self.state == UP:
+            self._flushing = True
+            self.host.flush_soon(self)
+
+    def close(self) -> None:
+        """Closes the link: it drops what waits, ends the connection and calls its owner no more."""
+        self.state = LOST
+        self._cancel_timers()
+        self.host.hang_up(self)
+
+    # Events from the host
+
+    def connected(self, greeting: object) -> None:
+        """A connection is open; ``greeting`` is what the process at its other end says of itself in the handshake."""
+        said = greeting if isinstance(greeting, dict) else {}
+        incarnation = said.get("incarnation")
+        if said.get("name") != self.name or not isinstance(incarnation, str):
+            self.give_up("somebody else answers at its address")
+        elif self.incarnation not in (None, incarnation):
+            self.give_up("it was restarted")
+        else:
+            self._cancel_timers()
+            self.incarnation = incarnation
+            self._connected_at_s = self.host.now()
+            self.state = UP
+            self.owner.link_up(self, said)
+            if self.state == UP:
+                self.flush()
+
+    def not_yet(self, reason: str) -> None:
+        """An attempt to connect has failed for a reason that may pass: the peer does not answer yet, or the name server is away."""
+        self.host.note("debug", f"{self.name}: trying again: {reason}")
+        self._timer = self.host.later(self._pause_s, self._try_again)
+        self._pause_s = min(2 * self._pause_s, self.settings.retry_s)
+
+    def unreachable(self, reason: str) -> None:
+        """An attempt to connect has failed for good: the connection was refused, or there is no such address."""
+        self.give_up(reason)
+
+    def disconnected(self) -> None:
+        """The connection has ended. The link connects again at once, and sends the batch that was under way again."""
+        self.state = CONNECTING
+        self._cancel_timers()
+        self._flushing = False
+        self._take_back()
+        self._begin_connecting()
+
+    def answered(self, answers: Sequence[Message]) -> None:
+        """The peer has taken the batch that was under way."""
+        batch, self._under_way = self._under_way, []
+        self._untaken -= len(batch)
+        self._no_room_since_s = None
+        if answers:
+            self.owner.link_answered(self, batch, answers)
+        if (self._lanes or self._suspects) and not self._flushing and self.state == UP:
+            self._flushing = True
+            self.host.flush_soon(self)
+
+    def refused(self, reason: str) -> None:
+        """The peer has refused the batch and changed nothing: its messages are sent again one by one, to drop the refused one."""
+        batch, self._under_way = self._under_way, []
+        self._no_room_since_s = None
+        if len(batch) > 1:
+            self._suspects.extend(batch)
+        else:
+            self._untaken -= 1
+            self.host.note("warning", f"{self.name} refuses {batch[0]}: {reason}")
+            self.owner.link_refused(self, batch[0])
+        if self.state == UP:
+            self.flush()
+
+    def no_room(self, reason: str) -> None:
+        """The peer has no room for the batch. The link calls again after a pause, and gives up after ``no_room_for_s`` seconds."""
+        now = self.host.now()
+        if self._no_room_since_s is None:
+            self.host.note("info", f"{self.name} has no room: {reason}")
+            self._no_room_since_s = now
+        if now - self._no_room_since_s > self.settings.no_room_for_s:
+            self.give_up(f"it has had no room for {self.settings.no_room_for_s:.0f} s")
+        else:
+            self._take_back()
+            self._flushing = True  # messages that are sent during the pause wait as well
+            self._timer = self.host.later(self.settings.no_room_retry_s, self.flush)
+
+    def silent(self, reason: str) -> None:
+        """The call was not answered in time, though the connection is open."""
+        self.give_up(reason)
+
+    def unreadable(self, reason: str) -> None:
+        """The peer's answer cannot be decoded."""
+        self.give_up(f"it sent an answer that cannot be read: {reason}")
+
+    def flush(self) -> None:
+        """Calls the peer with the messages that wait, those of one lane, unless a call is under way."""
+        self._flushing = False
+        if self.state == UP and not self._under_way and (self._suspects or self._lanes):
+            self._testing = bool(self._suspects)
+            if self._testing:
+                batch = [self._suspects.popleft()]
+            else:
+                lane = next(iter(self._lanes))
+                batch = self._lanes.pop(lane)
+                limit = self.settings.largest_batch
+                if len(batch) > limit:
+                    self._lanes[lane] = batch[limit:]
+                    batch = batch[:limit]
+            self._under_way = batch
+            self.host.call(self, batch)
+
+    def give_up(self, reason: str) -> None:
+        """Closes the link and tells its owner that the peer is lost, for this reason."""
+        if self.state != LOST:
+            self.close()
+            self.owner.link_lost(self, reason)
+
+    # Connecting and resending
+
+    def _begin_connecting(self) -> None:
+        settings = self.settings
+        self._pause_s = settings.first_retry_s
+        self._deadline = self.host.later(settings.lost_after_s, self._too_late)
+        if self.host.now() - self._connected_at_s < settings.retry_s:
+            self._timer = self.host.later(settings.retry_s, self._try_again)
+        else:
+            self.host.connect(self)
+
+    def _try_again(self) -> None:
+        self._timer = None
+        self.host.connect(self)
+
+    def _too_late(self) -> None:
+        self._deadline = None
+        self.give_up(f"no connection in {self.settings.lost_after_s:g} s")
+
+    def _take_back(self) -> None:
+        """Puts the batch that was under way, which may not have arrived, before all newer messages and other lanes."""
+        if self._testing:
+            self._suspects.extendleft(self._under_way)
+        elif self._under_way:
+            lane = self._under_way[0].lane
+            self._lanes = {lane: self._under_way + self._lanes.pop(lane, []), **self._lanes}
+        self._under_way = []
+
+    def _cancel_timers(self) -> None:
+        for timer in (self._timer, self._deadline):
+            if timer is not None:
+                timer.cancel()
+        self._timer = self._deadline = None

@@ -1,0 +1,283 @@
+"""The state machine of a scheduler, without I/O: its job table, links to workers, admission of jobs, and search for workers.
+
+Each public method is an event; the node asks its host for everything that is to be done. ``Scheduler.py`` and the simulation drive
+the same class.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from src.sparrow import messages as m
+from src.sparrow.admission import Admission, PendingReport
+from src.sparrow.commands import Finish
+from src.sparrow.commands import SchedulerCommand as Command
+from src.sparrow.jobspec import JobSpec
+from src.sparrow.jobtable import JobTable
+from src.sparrow.link import UP, Host, Link, Timer
+from src.sparrow.messages import Address
+from src.sparrow.names import WORKERS
+from src.sparrow.placement import METHODS, method_named
+from src.sparrow.reports import JobDetails, Report, SchedulerStats
+from src.sparrow.settings import SchedulerSettings
+
+
+class SchedulerHost(Host, Protocol):
+    """What a scheduler's node asks of its driver, in addition to what every node asks."""
+
+    def list_names(self, prefix: str) -> None:
+        """Asks the name server for the names with this prefix. ``names_seen`` or ``names_unavailable`` is called later."""
+
+    def job_ended(self, report: Report) -> Report:
+        """Notes that a job has ended. Returns its report with ``submitted`` and ``finished`` in seconds since 1970."""
+
+
+class Backoff(NamedTuple):
+    """The backoff of a worker that could not be reached: it is not connected before ``until_s`` unless its uri changes."""
+
+    uri: str
+    until_s: float
+    delay_s: float
+
+
+class SchedulerNode:
+    """One incarnation of one scheduler. ``address`` is its name and its incarnation."""
+
+    table_class: type[JobTable] = JobTable
+    link_class: type[Link] = Link
+
+    def __init__(
+        self,
+        address: Address,
+        host: SchedulerHost,
+        rng: random.Random,
+        default_method: str = "RANDOM",
+        settings: SchedulerSettings = SchedulerSettings(),
+    ) -> None:
+        self.address, self.settings = address, settings
+        self._host = host
+        self.table = self.table_class(rng, default_method, settings)
+        self.admission = Admission(settings)
+        self.links: dict[str, Link] = {}  # the links to workers that are connected or being connected
+        self._backoff: dict[str, Backoff] = {}
+        self._welcomes: dict[str, list[Callable[[], None]]] = {}  # worker -> what to call when it has joined, or cannot be reached
+        self._unlisted: set[str] = set()  # workers whose greeting came after the begin of the last listing
+        self._looked_for: set[str] = set()  # workers whose greeting came before it
+        self._listing = False  # whether a listing of the workers in the name server is under way
+        self._next_listing: Timer | None = None
+        self._ticking = False
+        self._closed = False
+        self._began_s = host.now()
+
+    # From clients
+
+    def schedule(self, spec: JobSpec, defer: Callable[[], PendingReport]) -> Report | None:
+        """A client has submitted a job, or submits it again. Returns its report if that is known already.
+
+        Otherwise, if the client waits, the call that ``defer()`` returns is answered when the job has ended. Raises ValueError if
+        the method is unknown or the id belongs to another job, and BlockingIOError ("try later") if there is no room.
+        """
+        if spec.method is not None:
+            spec = spec._replace(method=method_named(spec.method).name)
+        report = self.admission.reports.get(spec.id) if spec.wait else None
+        call = defer() if spec.wait and report is None else None
+        if self.admission.admit(spec):
+            self._perform(self.table.submitted(spec, self._host.now()))
+        if call is not None:
+            self.admission.wait(spec.id, call)
+        return report
+
+    def caller_gone(self, caller: Hashable) -> None:
+        """A connection from a caller has ended, so its calls need no answers any more."""
+        self.admission.caller_gone(caller)
+
+    def stats(self, jobs: list[str], details: bool, brief: bool, wall_s: float) -> SchedulerStats:
+        """Returns the state of this scheduler, as ``Scheduler.stats`` describes it; ``wall_s`` is now, in seconds since 1970."""
+        table, now = self.table, self._host.now()
+        to_wall_s = wall_s - now
+        placed = sum(len(worker.runs) for worker in table.workers.values())
+        answer: SchedulerStats = {
+            "name": self.address.name,
+            "incarnation": self.address.incarnation,
+            "method": table.default_method,
+            "uptime_s": now - self._began_s,
+            "now": wall_s,
+            "workers": {name: worker.stats() for name, worker in table.workers.items()},
+            "open_jobs": len(table.jobs),
+            "open_tasks": {"running": placed, "waiting": sum(job.open for job in table.jobs.values()) - placed},
+            "progress": table.progress(jobs),
+        }
+        if not brief:
+            answer["registry"] = METHODS.to_dicts()
+            answer["methods"] = table.tally.methods(table.jobs.values())
+            answer["jobs"] = table.tally.newest(table.jobs.values(), now, to_wall_s)
+        if details:
+            answer["details"] = self._details(jobs, now, to_wall_s)
+        return answer
+
+    def _details(self, jobs: list[str], now: float, to_wall_s: float) -> dict[str, JobDetails]:
+        """Returns the details of the first of these jobs, and of the following ones as long as they fit into a message."""
+        table, found = self.table, dict[str, JobDetails]()
+        left = self.settings.tally.shown_tasks
+        for id in jobs:
+            known = table.tally.details(id, table.jobs.get(id), now, to_wall_s)
+            if known is not None:
+                left -= len(known["tasks"])
+                if left < 0 and found:
+                    break
+                found[id] = known
+        return found
+
+    # From workers
+
+    def received(self, worker: Address, batch: Sequence[m.Message]) -> list[m.Message]:
+        """A worker has called with this batch. Returns the answers.
+
+        Raises UnknownIdError, and changes nothing, if a message names a job, task or reservation that is unknown.
+        """
+        return self._perform(self.table.received(worker, batch, self._host.now()), answering=worker)
+
+    def greeted(self, worker: str, welcome: Callable[[], None]) -> None:
+        """A worker has greeted. ``welcome()`` is called when it has joined, or could not be reached.
+
+        Raises BlockingIOError ("try later") if too many workers wait for that.
+        """
+        if sum(map(len, self._welcomes.values())) >= self.settings.max_greetings:
+            raise BlockingIOError(f"try later: {self.settings.max_greetings} workers have just said that they are there")
+        if self._closed:
+            return
+        self._welcomes.setdefault(worker, []).append(welcome)
+        self._backoff.pop(worker, None)
+        self._unlisted.add(worker)
+        if not self._listing:
+            self._list_names()
+
+    # From the name server
+
+    def start(self) -> None:
+        """Begins to list the workers in the name server, and goes on with that until ``close``."""
+        self._list_names()
+
+    def _list_names(self) -> None:
+        if self._next_listing is not None:
+            self._next_listing.cancel()
+        self._listing, self._next_listing = True, None
+        self._looked_for, self._unlisted = self._unlisted, set()
+        self._host.list_names(WORKERS)
+
+    def names_seen(self, found: Mapping[str, str], took_s: float) -> None:
+        """The name server lists these names (name -> uri). ``took_s`` is the time in seconds that it took to answer."""
+        now = self._host.now()
+        for name, uri in found.items() if not self._closed else ():
+            worker = name[len(WORKERS) :]
+            backoff = self._backoff.get(worker)
+            if worker not in self.links and (backoff is None or uri != backoff.uri or now >= backoff.until_s):
+                peer = Address(worker, "")  # the handshake tells the incarnation
+                self.links[worker] = self.link_class(self, self._host, peer, name, None, uri, self.settings.link)
+        for worker in [worker for worker in self._backoff if WORKERS + worker not in found]:
+            del self._backoff[worker]
+        self._listed(took_s)
+
+    def names_unavailable(self) -> None:
+        """The name server is not available at present."""
+        self._listed(0.0)
+
+    def _listed(self, took_s: float) -> None:
+        self._listing = False
+        if self._closed:
+            return
+        for worker in self._looked_for:
+            link = self.links.get(worker)
+            if link is None or link.state == UP:
+                self._welcome(worker)
+        if self._unlisted:
+            self._list_names()
+        else:  # in a large cluster a listing takes long, so it is repeated less often
+            pause_s = max(self.settings.refresh_s, self.settings.refresh_share * took_s)
+            self._next_listing = self._host.later(pause_s, self._list_names)
+
+    def _welcome(self, worker: str) -> None:
+        for welcome in self._welcomes.pop(worker, ()):
+            welcome()
+
+    # From links to workers
+
+    def link_up(self, link: Link, greeting: Mapping[str, Any]) -> None:
+        """A worker is connected: it joins, and its greetings are answered."""
+        worker = link.peer.name
+        link.peer = Address(worker, str(link.incarnation))
+        slots = greeting.get("slots")
+        slots = slots if isinstance(slots, int) and slots > 0 else 1
+        self._backoff.pop(worker, None)
+        if worker not in self.table.workers:
+            self._host.note("info", f"worker {worker} joined ({slots} slot{'' if slots == 1 else 's'})")
+        self._perform(self.table.joined(link.peer, slots, self._host.now()))
+        self._welcome(worker)
+
+    def link_answered(self, link: Link, batch: Sequence[m.Message], answers: Sequence[m.Message]) -> None:
+        """A worker has answered a batch, with its load or what it holds."""
+        known = [message for message in answers if not isinstance(message, m.Load) or message.job in self.table.jobs]
+        self._perform(self.table.received(link.peer, known, self._host.now()))
+
+    def link_refused(self, link: Link, message: m.Message) -> None:
+        """A worker has refused this message. There is nothing to do: the next Reconcile shows the difference."""
+
+    def link_lost(self, link: Link, reason: str) -> None:
+        """A worker is lost: its tasks are placed again, and it is connected again after a backoff."""
+        worker = link.peer.name
+        del self.links[worker]
+        first, most = self.settings.backoff_s, self.settings.backoff_most_s
+        delay_s = min(most, 2 * self._backoff[worker].delay_s) if worker in self._backoff else first
+        self._backoff[worker] = Backoff(str(link.uri), self._host.now() + delay_s, delay_s)
+        entry = self.table.workers.get(worker)
+        if entry is None:
+            if delay_s == first:
+                self._host.note("warning", f"worker {worker} is registered but cannot be used: {reason}")
+        elif entry.leaving and not entry.runs:
+            self._host.note("info", f"worker {worker} has left")
+        else:
+            self._host.note("warning", f"worker {worker} is lost, with {len(entry.runs)} tasks: {reason}")
+        self._perform(self.table.lost(worker, self._host.now()))
+        self._welcome(worker)
+
+    # Commands
+
+    def _perform(self, commands: Iterable[Command], answering: Address | None = None) -> list[m.Message]:
+        """Performs the commands of the job table. Returns the messages that go into the answer to the worker ``answering``."""
+        answers: list[m.Message] = []
+        for command in commands:
+            if isinstance(command, Finish):
+                self._finish(command)
+            elif command.message.is_answer and command.to == answering:
+                answers.append(command.message)
+            else:
+                link = self.links.get(command.to.name)
+                if link is not None:
+                    link.send(command.message)
+        if not self._ticking and self.table.busy:
+            self._ticking = True
+            self._host.later(self.settings.tick_s, self._tick)
+        return answers
+
+    def _finish(self, command: Finish) -> None:
+        report = self._host.job_ended(command.report)
+        for failure in report["failed"]:
+            self._host.note("warning", f"job {command.job}: {len(failure['tasks'])} tasks failed: {failure['reason']}")
+        self.admission.ended(command.job, report)
+
+    def _tick(self) -> None:
+        self._ticking = False
+        if not self._closed:
+            self._perform(self.table.tick(self._host.now()))
+
+    def close(self) -> None:
+        """Closes all links, and ends the listings and ticks."""
+        self._closed = True
+        if self._next_listing is not None:
+            self._next_listing.cancel()
+        for link in self.links.values():
+            link.close()
+        if self.table.jobs:
+            self._host.note("warning", f"stops with {len(self.table.jobs)} jobs open; their clients hand them over elsewhere")

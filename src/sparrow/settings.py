@@ -1,0 +1,111 @@
+"""The settings of schedulers, workers and clients: every time and every limit, each with its meaning and its unit.
+
+The settings are handed to the nodes, live and simulated. A name that ends in ``_s`` is a number of seconds of the node's clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class LinkSettings:
+    """The times and limits of a link to one peer."""
+
+    lost_after_s: float = 2.5  # a peer that has not answered, or could not be connected, for this time is lost
+    first_retry_s: float = 0.01  # before the second attempt to connect: a process that ends may accept one more connection
+    retry_s: float = 0.1  # the longest pause between two attempts to connect, and the pause after a shorter connection
+    no_room_retry_s: float = 1.0  # before a peer that had no room is called again
+    no_room_for_s: float = 60.0  # a peer that has had no room for this time is lost
+    largest_batch: int = 10_000  # messages in one call: more would block the receiver's event loop for too long
+
+
+@dataclass(frozen=True)
+class ReconcileSettings:
+    """How a scheduler and a worker compare what the worker holds."""
+
+    every_s: float = 0.5  # between two Reconcile messages to a worker that holds something
+    settled_s: float = 1.0  # a run or reservation that was sent longer ago than this has arrived, or is lost
+    max_named: int = 500  # runs, and as many reservations, in one message: the next message names the following ones
+
+
+@dataclass(frozen=True)
+class NamingSettings:
+    """How a process holds its name in the name server."""
+
+    renew_s: float = 4.0  # between two checks that the name is still registered, plus or minus a quarter at random
+    retry_s: float = 0.5  # between two attempts while the name server is not available
+    look_s: float = 1.0  # the process that has the wanted name must answer within this time, else it counts as alive but slow
+
+
+@dataclass(frozen=True)
+class TallyLimits:
+    """How many ended jobs a scheduler remembers, and how much of a job it shows."""
+
+    listed_jobs: int = 100  # the newest jobs, which are listed with a line each
+    kept_jobs: int = 500  # ended jobs whose details are kept
+    kept_tasks: int = 200_000  # tasks of all ended jobs whose details are kept
+    sampled_tasks: int = 50  # tasks of each job whose wait and service times are counted in the histograms
+    shown_tasks: int = 50_000  # tasks in the details of one job
+    shown_placements: int = 10_000  # tasks of one job whose placement is explained, and as many reservations
+
+
+@dataclass(frozen=True)
+class SchedulerSettings:
+    """The times and limits of a scheduler."""
+
+    link: LinkSettings = field(default_factory=LinkSettings)
+    naming: NamingSettings = field(default_factory=NamingSettings)
+    reconcile: ReconcileSettings = field(default_factory=ReconcileSettings)
+    tally: TallyLimits = field(default_factory=TallyLimits)
+    tick_s: float = 0.1  # between two ticks of the job table, while jobs are open
+    refresh_s: float = 1.0  # between two listings of the workers in the name server, at least
+    refresh_share: float = 50.0  # a listing that takes t seconds is followed by a pause of at least this many times t
+    backoff_s: float = 1.0  # before a worker that could not be reached is connected again; the pause doubles each time
+    backoff_most_s: float = 10.0  # the longest such pause
+    max_retries: int = 3  # how often a task is placed again after the loss of its worker; then it fails
+    probe_timeout_s: float = 1.0  # a round of probes ends after this time, with the loads that have arrived
+    doubted_s: float = 3.0  # for this time a worker that was lost and is back is asked for runs that were placed elsewhere
+    gather_s: float = 0.1  # from the first worker that joins to the placing of the jobs that waited, so that others join too
+    remembered_workers: int = 10_000  # lost workers whose incarnations are remembered
+    remembered_jobs: int = 10_000  # ended jobs about which late messages are accepted
+    job_tasks: int = 5  # a job, or a report, takes as much memory as this number of tasks, in addition to its own tasks
+    max_open_tasks: int = 500_000  # tasks in open jobs: about 350 MB
+    max_calls: int = 200_000  # calls that wait for a report
+    kept_report_tasks: int = 200_000  # tasks in the reports that are kept for clients that ask again
+    max_greetings: int = 1_000  # workers that wait for the answer to their greeting
+    max_asked_jobs: int = 1_000  # job ids in one call of ``stats``
+
+
+@dataclass(frozen=True)
+class WorkerSettings:
+    """The times and limits of a worker."""
+
+    link: LinkSettings = field(default_factory=LinkSettings)
+    naming: NamingSettings = field(default_factory=NamingSettings)
+    reconcile: ReconcileSettings = field(default_factory=ReconcileSettings)
+    finish_s: float = 0.5  # a worker that is told to stop still finishes the runs that end within this time
+    goodbye_s: float = 0.3  # the longest time, after that, for the delivery of the last messages to schedulers
+    greet_s: float = 1.0  # the longest time, at the start, for the greetings to schedulers
+    remembered: int = 20_000  # runs and reservations that have ended here and are recognized when they arrive again
+    max_slots: int = 1024
+    max_held: int = 1_000_000  # tasks, reservations and messages that wait: about 400 MB
+    max_schedulers: int = 100  # schedulers that have given the worker something
+    max_at_once: int = 100  # tasks of 0 s that are run without returning to the event loop
+
+
+@dataclass(frozen=True)
+class ClientSettings:
+    """The times and limits of a client."""
+
+    patience_s: float = 15.0  # the jobs fail if no scheduler is found within this time: it may just be starting
+    retry_s: float = 0.1  # between two searches for a scheduler, while there is none
+    gather_s: float = 0.1  # once the first scheduler is connected, the jobs wait so long for others to share them
+    connect_s: float = 2.5  # for a connection to a scheduler
+    ask_s: float = 1.0  # between two questions for progress, and before a job that was refused is handed over again
+    answer_s: float = 2.5  # a scheduler that does not answer such a question within this time loses its jobs to another one
+    alone_answer_s: float = 15.0  # the same, if there is no other scheduler
+    max_at_once: int = 16_000  # jobs that are handed over and have no report yet: further ones wait in the client
+    max_asked_jobs: int = 1_000  # job ids in one question for progress
+    max_jobs: int = 100_000  # jobs of one command
+    max_tasks: int = 1_000_000  # tasks of all jobs of one command

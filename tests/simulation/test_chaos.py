@@ -1,0 +1,55 @@
+"""Thousands of seeded runs with everything going wrong; after each, every invariant must hold.
+
+A seed that fails is printed with the command that replays it alone.
+"""
+
+import concurrent.futures
+import multiprocessing
+import os
+import subprocess
+import sys
+from collections import Counter
+
+import pytest
+
+from scripts.testbed.local_cluster import ROOT
+from tests.support.chaos import chaos, readable, wrong_in_any
+
+RUNS = 2_000
+CHUNK = 25
+
+
+def test_all_faults_at_once():
+    chunks = [range(first, first + CHUNK) for first in range(0, RUNS, CHUNK)]
+    with concurrent.futures.ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn")) as pool:
+        found = {seed: wrong for chunk in pool.map(wrong_in_any, chunks) for seed, wrong in chunk.items()}
+    assert not found, f"{len(found)} of {RUNS} runs failed{readable(dict(list(found.items())[:5]))}"
+
+
+@pytest.mark.skipif("SPARROW_SEED" not in os.environ, reason="replays the seed in SPARROW_SEED")
+def test_replay():
+    found = wrong_in_any([int(os.environ.get("SPARROW_SEED", 0))])
+    assert not found, readable(found)
+
+
+def test_the_runs_go_through_everything_that_can_happen():
+    happened: Counter[str] = Counter()
+    for seed in range(40):
+        happened.update(+chaos(seed).counts)
+    assert set(happened) >= {
+        *("connected", "connected again", "connection broken", "peer silent"),
+        *("batch refused", "batch no_room", "batch unreadable"),
+        *("job: no room", "job: handed over again", "job: answered twice", "worker welcomed"),
+        *("name: bound", "name: somebody has it", "name: taken over", "name: registered again", "name server away"),
+    }, happened
+
+
+def test_a_seed_gives_the_same_run_in_another_process():
+    code = "from tests.support.chaos import chaos; sim = chaos(7); print(sim.check(), sim.now, sim.reports)"
+    runs = set()
+    for hash_seed in "1", "2":
+        env = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(ROOT)}
+        runs.add(
+            subprocess.run([sys.executable, "-c", code], env=env, cwd=ROOT, capture_output=True, check=True, timeout=60).stdout
+        )
+    assert len(runs) == 1

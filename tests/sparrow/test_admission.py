@@ -1,0 +1,104 @@
+"""Room for jobs, and who waits for which report."""
+
+import contextlib
+import random
+
+import pytest
+
+from src.sparrow.admission import Admission
+from src.sparrow.jobspec import MAX_TASKS, JobSpec
+from src.sparrow.settings import SchedulerSettings
+from tests.support.schedulernode import Call
+
+SETTINGS = SchedulerSettings()
+
+
+def spec(id, tasks=1, wait=True):
+    return JobSpec(id, (0.1,) * tasks, None, wait)
+
+
+def report(tasks=1):
+    return {"tasks": [{"worker": None, "wait_s": 0.0, "service_s": 0.0, "attempts": 1}] * tasks}
+
+
+def test_a_job_is_new_once_and_its_id_is_its_own():
+    admission = Admission(SETTINGS)
+    assert admission.admit(spec("a"))
+    assert not admission.admit(spec("a"))
+    with pytest.raises(ValueError, match="another job"):
+        admission.admit(spec("a", tasks=2))
+    admission.ended("a", report())
+    assert not admission.admit(spec("a"))
+
+
+def test_the_largest_job_a_thousand_times_is_refused_in_time_and_leaves_room_for_others():
+    admission = Admission(SETTINGS)
+    admitted = 0
+    with contextlib.suppress(BlockingIOError):
+        for n in range(1000):
+            admitted += admission.admit(spec(f"large{n}", MAX_TASKS))
+    assert 0 < admitted <= SETTINGS.max_open_tasks // MAX_TASKS
+    with pytest.raises(BlockingIOError, match="try later"):
+        admission.admit(spec("one more", MAX_TASKS))
+    for n in range(100):
+        assert admission.admit(spec(f"small{n}", 100))
+
+
+def test_room_comes_back_with_every_report():
+    admission, rng = Admission(SETTINGS), random.Random(1)
+    open_jobs = []
+    for n in range(800):
+        tasks = rng.choice((1, 100, 30_000))
+        try:
+            admission.admit(spec(f"job{n}", tasks))
+            open_jobs.append((f"job{n}", tasks))
+        except BlockingIOError:
+            id, tasks = open_jobs.pop(rng.randrange(len(open_jobs)))
+            admission.ended(id, report(tasks))
+        assert sum(tasks + SETTINGS.job_tasks for _, tasks in open_jobs) == admission._open_tasks <= SETTINGS.max_open_tasks
+    for id, tasks in open_jobs:
+        admission.ended(id, report(tasks))
+    assert admission._open_tasks == 0
+    assert admission._kept_tasks <= SETTINGS.kept_report_tasks
+    assert set(admission._contents) == set(admission.reports)
+
+
+def test_a_report_answers_all_who_wait_and_nobody_who_has_gone():
+    admission = Admission(SETTINGS)
+    admission.admit(spec("a"))
+    admission.admit(spec("b"))
+    stays, goes = Call("one"), Call("two")
+    for job in ("a", "b"):
+        admission.wait(job, stays)
+        admission.wait(job, goes)
+        admission.wait(job, goes)
+    admission.caller_gone("two")
+    admission.caller_gone("never seen")
+    admission.ended("a", report())
+    assert stays.answers == [report()]
+    assert not goes.answers
+    admission.caller_gone("one")
+    admission.ended("b", report())
+    assert len(stays.answers) == 1
+    assert (admission._calls, admission._waiting, admission._waited_for) == (0, {}, {})
+
+
+def test_not_more_wait_than_there_is_memory_for():
+    admission = Admission(SchedulerSettings(max_calls=3))
+    admission.admit(spec("a"))
+    for _ in range(3):
+        admission.wait("a", Call("one"))
+    with pytest.raises(BlockingIOError, match="try later"):
+        admission.wait("a", Call("one"))
+    admission.ended("a", report())
+    admission.admit(spec("b"))
+    admission.wait("b", Call("one"))
+
+
+def test_the_newest_report_is_kept_however_large_it_is():
+    admission = Admission(SchedulerSettings(kept_report_tasks=10))
+    for id in "ab":
+        admission.admit(spec(id, 100))
+        admission.ended(id, report(100))
+    assert list(admission.reports) == ["b"]
+    assert admission.admit(spec("a", 3)), "an id is free again when its report is forgotten"

@@ -1,0 +1,66 @@
+"""A small cluster, its jobs and all its faults, drawn from one seed: what thousands of simulated runs are made of."""
+
+import random
+import traceback
+
+from src.simulation.network import Faults, Network
+from src.simulation.simulation import Simulation
+from src.sparrow.jobspec import JobSpec
+from src.sparrow.placement import METHODS
+from src.sparrow.settings import SchedulerSettings, WorkerSettings
+
+REPLAY = "SPARROW_SEED={} .venv/bin/python -m pytest tests/simulation/test_chaos.py -k test_replay"
+
+
+def chaos(seed, **classes):
+    """A simulation that has run until all jobs were reported. ``classes``: other nodes than the real ones."""
+    rng = random.Random(seed)
+    network = Network(
+        delay_s=0.0005,
+        jitter_s=rng.choice((0.0005, 0.02, 0.1)),
+        loss=rng.choice((0.0, 0.01, 0.1)),
+        straggling=rng.choice((0.0, 0.01, 0.05)),
+        resets=rng.choice((0.0, 0.01, 0.05)),
+    )
+    sim = Simulation(
+        workers=rng.randint(1, 6),
+        slots=rng.randint(1, 3),
+        schedulers=rng.randint(1, 3),
+        clients=rng.randint(1, 3),
+        seed=seed,
+        network=network,
+        faults=Faults(every_s=rng.choice((4.0, 8.0, 30.0)), lasting_s=rng.choice((1.0, 4.0)), until_s=15.0),
+        audited=True,
+        shared_hosts=rng.random() < 0.5,
+        scheduler_settings=SchedulerSettings(
+            max_open_tasks=rng.choice((40, 500_000)),  # a job has 15 at most, as it is counted, and gets half of what is left
+            remembered_jobs=rng.choice((1, 10_000)),
+        ),
+        worker_settings=WorkerSettings(max_held=rng.choice((4, 1_000_000))),
+        **classes,
+    )
+    for number in range(rng.randint(2, 6)):
+        longest = rng.choice((0.01, 0.2, 2.0, 20.0))
+        durations = tuple(rng.uniform(0, longest) for _ in range(rng.randint(1, 10)))
+        spec = JobSpec(f"job-{number}", durations, rng.choice(METHODS.names()))
+        sim.submit(rng.uniform(0, 5), spec, number % len(sim.clients))
+    sim.run(until_s=2_000.0)
+    return sim
+
+
+def wrong_in(seed, **classes):
+    """What was wrong in that run; a run that raises is wrong as well."""
+    try:
+        return chaos(seed, **classes).check()
+    except Exception:
+        return traceback.format_exc().splitlines()[-4:]
+
+
+def wrong_in_any(seeds):
+    """seed -> what was wrong, of those seeds in whose runs anything was."""
+    return {seed: wrong for seed in seeds if (wrong := wrong_in(seed))}
+
+
+def readable(found):
+    """For a failing assertion: what was wrong in which seed, and how to see it again."""
+    return "\n".join(f"\nseed {seed}, replay: {REPLAY.format(seed)}\n  " + "\n  ".join(wrong[:8]) for seed, wrong in found.items())

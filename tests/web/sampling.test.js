@@ -1,0 +1,85 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { divided, placements, samplesOf } from "../../web/sampling.js";
+
+const told = (rows) => rows.map(({ task, worker, probes }) => [task, worker, probes.map((probe) => probe.worker)]);
+
+test("probes are divided in order, evenly, and none is lost or doubled", () => {
+  assert.deepEqual(divided(["a", "b", "c", "d"], 2), [
+    ["a", "b"],
+    ["c", "d"],
+  ]);
+  for (const [probes, tasks] of [
+    [7, 3],
+    [2, 5],
+    [0, 4],
+    [10, 1],
+    [9, 9],
+  ]) {
+    const probed = Array.from({ length: probes }, (_, i) => i);
+    const parts = divided(probed, tasks);
+    assert.equal(parts.length, tasks);
+    assert.deepEqual(parts.flat(), probed);
+    const sizes = parts.map((part) => part.length);
+    assert.ok(Math.max(...sizes) - Math.min(...sizes) <= 1, `${probes} probes, ${tasks} tasks: ${sizes}`);
+  }
+});
+
+const decision = { tasks: [0, 1], probed: ["a", "b", "c", "d"], loads: { a: 3, b: 0, c: 1, d: 1 }, chosen: ["b", "c"] };
+
+test("per task: each task has its own probes, the least loaded first", () => {
+  assert.deepEqual(told(placements([decision], "per task", 9)), [
+    [0, "b", ["b", "a"]],
+    [1, "c", ["c", "d"]],
+  ]);
+});
+
+test("per job: all tasks share the probes", () => {
+  const all = ["b", "c", "d", "a"];
+  assert.deepEqual(told(placements([decision], "per job", 9)), [
+    [0, "b", all],
+    [1, "c", all],
+  ]);
+});
+
+test("nothing: nobody was asked, whatever the job has", () => {
+  assert.deepEqual(told(placements([decision], "nothing", 9)), [
+    [0, "b", []],
+    [1, "c", []],
+  ]);
+});
+
+test("a worker that did not answer has no load and comes last; one that was probed twice comes once", () => {
+  const silent = { tasks: [0], probed: ["x", "host10", "host2", "host2"], loads: { host10: 0, host2: 0 }, chosen: ["host10"] };
+  const [row] = placements([silent], "per job", 9);
+  assert.deepEqual(row.probes, [
+    { worker: "host2", load: 0 },
+    { worker: "host10", load: 0 },
+    { worker: "x", load: null },
+  ]);
+  assert.equal(row.left, 0);
+});
+
+test("of many probes the least loaded are shown, and always the one that was taken", () => {
+  const probed = Array.from({ length: 40 }, (_, i) => `host${i}`);
+  const loads = Object.fromEntries(probed.map((worker, i) => [worker, i]));
+  const [near, far] = placements([{ tasks: [0, 1], probed, loads, chosen: ["host3", "host39"] }], "per job", 9);
+  assert.deepEqual([near.probes.length, near.left], [24, 16]);
+  assert.deepEqual([far.probes.length, far.left], [25, 15]);
+  assert.equal(far.probes.at(-1).worker, "host39");
+});
+
+test("no more rows than asked for, over all decisions", () => {
+  assert.deepEqual(
+    placements([decision, { ...decision, tasks: [7, 8] }], "per job", 3).map((row) => row.task),
+    [0, 1, 7],
+  );
+});
+
+test("the registry says what a method samples; without it, what the job shows", () => {
+  const job = { asked: [], decisions: [decision] };
+  assert.equal(samplesOf({ ...job, asked: [{}] }, "per task"), "per task");
+  assert.equal(samplesOf({ ...job, asked: [{}] }, null), "reservations");
+  assert.equal(samplesOf(job, null), "per job");
+  assert.equal(samplesOf({ asked: [], decisions: [{ ...decision, loads: {} }] }, null), "nothing");
+});
