@@ -123,8 +123,6 @@ class Scheduler(Service):
         if not isinstance(ids, (list, tuple)) or not all(isinstance(id, str) for id in ids):
             raise TypeError("job_ids must be a list of job ids, or that as JSON text")
         ids = list(dict.fromkeys(ids))
-        if len(ids) > self._settings.max_asked_jobs:
-            raise ValueError(f"at most {self._settings.max_asked_jobs} job ids at a time, not {len(ids)}")
         return _reply(isinstance(job_ids, str), self._node.stats(ids, bool(details), bool(brief), time.time()))
 
     def _from_worker(self, worker: Any, incarnation: Any, batch: Any, method: str) -> tuple[Address, list[m.Message]]:

@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, CancelledError, Future, wait
+from functools import partial
 from types import TracebackType
 from typing import Any, NamedTuple
 
@@ -63,6 +64,7 @@ class SparrowClient:
         self._names = NameServer(*parse_address(nameserver_hostname), Security.of(key_file).key)
         self._settings = settings
         self._reported_tasks = 0
+        self._ended = False
         self._submitted: dict[str, _Submitted] = {}  # jobs that have no report yet, by their ids on the wire
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="SparrowClient", daemon=True)
@@ -82,12 +84,33 @@ class SparrowClient:
         """
         name = None if method is None else method_named(method).name
         submitted = _Submitted(job.id, JobSpec(job.wire_id, job.durations_s, name, wait), Future(), time.monotonic())
+        submitted.future.add_done_callback(partial(self._future_done, submitted.spec.id))
         self._loop.call_soon_threadsafe(self._begin_job, submitted)
         return submitted.future
 
     def _begin_job(self, submitted: _Submitted) -> None:
-        self._submitted[submitted.spec.id] = submitted
-        self._node.submit(submitted.spec)
+        same = self._submitted.get(submitted.spec.id)
+        if self._ended:
+            _cancel(submitted.future)
+        elif same is not None:  # the same Job was submitted before: there is one report for both
+            same.future.add_done_callback(partial(_copy, submitted.future))
+        elif submitted.future.cancelled():
+            submitted.future.set_running_or_notify_cancel()
+        else:
+            self._submitted[submitted.spec.id] = submitted
+            self._node.submit(submitted.spec)
+
+    def _future_done(self, job: str, future: Future[Any]) -> None:
+        """Runs in the thread that cancels a future, or in the client's own."""
+        if future.cancelled() and not self._ended:
+            self._loop.call_soon_threadsafe(self._withdraw, job, future)
+
+    def _withdraw(self, job: str, future: Future[Any]) -> None:
+        submitted = self._submitted.get(job)
+        if submitted is not None and submitted.future is future:
+            del self._submitted[job]
+            self._node.withdraw(job)
+            future.set_running_or_notify_cancel()  # this is what wakes those who wait for it
 
     def _finish(self, job: str, report: Report) -> None:
         id, spec, future, began_s = self._submitted.pop(job)
@@ -143,9 +166,11 @@ class SparrowClient:
             self._loop.close()
 
     async def _end(self) -> None:
+        self._ended = True
         self._node.close()
         for submitted in self._submitted.values():
-            submitted.future.cancel()
+            _cancel(submitted.future)
+        self._submitted.clear()
         until = self._loop.time() + CLOSE_S
         while (others := asyncio.all_tasks() - {asyncio.current_task()}) and self._loop.time() < until:
             for task in others:  # more than once: asyncio.wait_for may swallow a cancellation that comes as it ends
@@ -166,6 +191,24 @@ class _Submitted(NamedTuple):
     spec: JobSpec
     future: Future[Any]  # of the JobReport; of None if the caller does not wait
     began_s: float
+
+
+def _cancel(future: Future[Any]) -> None:
+    """Cancels a future and wakes those who wait for it. A future that is cancelled already wakes them too."""
+    if future.cancel():
+        future.set_running_or_notify_cancel()
+
+
+def _copy(target: Future[Any], source: Future[Any]) -> None:
+    """Gives ``target`` the result of ``source``."""
+    if source.cancelled():
+        _cancel(target)
+    elif target.set_running_or_notify_cancel():
+        error = source.exception()
+        if error is None:
+            target.set_result(source.result())
+        else:
+            target.set_exception(error)
 
 
 def seeded_jobs(num_jobs: int, num_tasks: int, length_s: float, spread_s: float, seed: int | None) -> list[Job]:

@@ -20,7 +20,7 @@ ALLOWED = {
     "experiments": {"simulation", "sparrow", "cli", "Job", "SparrowClient"},
     "Job": {"sparrow"},
     "Scheduler": {"cli", "cluster", "rmi", "sparrow"},
-    "Worker": {"cli", "cluster", "execution", "rmi", "sparrow"},
+    "Worker": {"cli", "cluster", "rmi", "sparrow"},
     "SparrowClient": {"Job", "cli", "cluster", "rmi", "sparrow"},
     "NameServer": {"cli", "cluster", "rmi"},
     "server": {"cli", "dashboard", "rmi"},

@@ -12,7 +12,15 @@ from typing import Any
 
 from src.cluster.registry import NameServer, UnknownHostError
 from src.rmi.channel import Channel
-from src.rmi.errors import AccessDeniedError, ConfigurationError, LostError, RefusedError, SparrowError, WrongCredentialsError
+from src.rmi.errors import (
+    AccessDeniedError,
+    ConfigurationError,
+    LostError,
+    RefusedError,
+    SparrowError,
+    UnavailableError,
+    WrongCredentialsError,
+)
 from src.sparrow.client_node import ClientNode
 from src.sparrow.jobspec import JobSpec
 from src.sparrow.reports import Progress, Report
@@ -58,6 +66,9 @@ class LiveClientHost:
             found = await self._names.list(prefix)
         except SparrowError as error:
             self.node.names_unavailable(error, isinstance(error, (UnknownHostError, AccessDeniedError, ConfigurationError)))
+        except Exception as error:  # a search that does not end would be the last one
+            log.exception("looking for schedulers")
+            self.node.names_unavailable(UnavailableError(f"the schedulers cannot be listed: {error}"), False)
         else:
             self.node.names_seen(found)
 
@@ -70,6 +81,10 @@ class LiveClientHost:
             channel = await Channel.open(uri, GREETING, self._names.key, within_s)
         except SparrowError as error:
             self.node.unreachable(scheduler, str(error), isinstance(error, WrongCredentialsError))
+            return
+        except Exception as error:  # a search waits for every connection that it has begun
+            log.exception("connecting to %s", scheduler)
+            self.node.unreachable(scheduler, f"{type(error).__name__}: {error}", False)
             return
         if not isinstance(channel.peer, dict) or channel.peer.get("name") != scheduler:
             channel.close()

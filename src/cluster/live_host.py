@@ -17,19 +17,18 @@ from src.sparrow.checks import number
 from src.sparrow.link import Link
 from src.sparrow.messages import Address
 
-log = logging.getLogger("sparrow.link")
-
 NOTHING = m.encode([])  # the answer to most calls
 
 
 class LiveHost:
     """The driver of one node; it makes no decisions.
 
-    ``address`` is the node's name and incarnation in calls; ``who()`` returns what the node says of itself in the handshake.
+    ``address`` is the name and incarnation of the node in calls; ``who()`` returns what the node says of itself in the handshake;
+    its notes go to ``log``.
     """
 
-    def __init__(self, address: Address, names: NameServer, who: Callable[[], dict[str, Any]]) -> None:
-        self._address, self._names, self._who = address, names, who
+    def __init__(self, address: Address, names: NameServer, who: Callable[[], dict[str, Any]], log: logging.Logger) -> None:
+        self._address, self._names, self._who, self._log = address, names, who, log
         self._loop = asyncio.get_running_loop()
         self.now = time.monotonic
 
@@ -39,7 +38,7 @@ class LiveHost:
 
     def note(self, level: str, text: str) -> None:
         """Writes a line to the log, with the node's name."""
-        getattr(log, level)("%s: %s", self._address.name, text)
+        getattr(self._log, level)("%s: %s", self._address.name, text)
 
     # Connections
 
@@ -48,31 +47,45 @@ class LiveHost:
         link.connection = self._loop.create_task(self._connect(link))
 
     async def _connect(self, link: Link) -> None:
+        attempt, channel, failure = asyncio.current_task(), None, None
         try:
             uri = link.uri or await self._names.lookup(link.name)
-            channel = None if uri is None else await Channel.open(uri, self._who(), self._names.key)
-        except UnreachableError as error:
-            link.connection = None
-            link.unreachable(str(error))
-        except (LostError, UnavailableError) as error:
-            link.connection = None
-            link.not_yet(str(error))
-        except SparrowError as error:
-            link.connection = None
-            link.give_up(str(error))
-        except Exception as error:  # the link must hear of every end of an attempt, else it waits for ever
-            log.exception("connecting to %s", link.name)
-            link.connection = None
-            link.give_up(f"{type(error).__name__}: {error}")
-        else:
-            link.connection = channel
-            if channel is None:
-                link.not_yet("its name is not in the name server")
-            else:
+            if uri is not None:
+                channel = await Channel.open(uri, self._who(), self._names.key, link.settings.lost_after_s)
+        except Exception as error:
+            failure = error
+        if link.connection is not attempt:  # it was hung up; asyncio.wait_for may swallow the cancellation that says so
+            if channel is not None:
+                channel.drop()
+            return
+        link.connection = channel
+        try:
+            if channel is not None:
                 channel.on_lost = partial(self._disconnected, link)
                 link.connected(channel.peer)
                 if channel.closed and link.connection is channel:  # it ended while it was being opened
                     self._disconnected(link)
+            else:
+                self._report_failure(link, failure)
+        except Exception as error:  # a link that is neither connected nor lost would wait for ever
+            self._give_up(link, error)
+
+    def _report_failure(self, link: Link, failure: Exception | None) -> None:
+        if failure is None:
+            link.not_yet("its name is not in the name server")
+        elif isinstance(failure, UnreachableError):
+            link.unreachable(str(failure))
+        elif isinstance(failure, (LostError, UnavailableError)):
+            link.not_yet(str(failure))
+        elif isinstance(failure, SparrowError):
+            link.give_up(str(failure))
+        else:
+            raise failure
+
+    def _give_up(self, link: Link, error: Exception) -> None:
+        """Gives up a peer after an error of ours, which the log has."""
+        self._log.error("%s: the link to %s failed", self._address.name, link.name, exc_info=error)
+        link.give_up(f"{type(error).__name__}: {error}")
 
     def _disconnected(self, link: Link) -> None:
         if link.connection is not None:
@@ -108,8 +121,11 @@ class LiveHost:
                 answers = [] if value == NOTHING else self._answers(batch, value)
             except (TypeError, ValueError) as malformed:
                 link.unreadable(str(malformed))
-            else:
+                return
+            try:
                 link.answered(answers)
+            except Exception as unexpected:  # the connection of this peer must not end for it
+                self._give_up(link, unexpected)
         elif isinstance(error, SilentError):
             link.silent(str(error))
         elif isinstance(error, BlockingIOError):
@@ -120,6 +136,5 @@ class LiveHost:
     @staticmethod
     def _answers(batch: list[m.Message], value: Any) -> list[m.Message]:
         if isinstance(batch[0], m.Probe):
-            load = number(value, "load")
-            return [m.Load(probe.job, probe.round, load) for probe in batch if isinstance(probe, m.Probe)]
+            return m.loads(batch, number(value, "load"))
         return m.decode(value, m.answers_of(batch))

@@ -191,7 +191,8 @@ class LiveNaming:
         except SparrowError:
             return Reached(True, None)
         channel.close()
-        return Reached(True, channel.peer.get("name") if isinstance(channel.peer, dict) else "")
+        name = channel.peer.get("name") if isinstance(channel.peer, dict) else None
+        return Reached(True, name if isinstance(name, str) else "")  # whoever does not say that it is the holder is not
 
     def note(self, level: str, text: str) -> None:
         """Writes a line to the log."""

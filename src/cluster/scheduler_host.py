@@ -9,8 +9,10 @@ from collections.abc import Callable, Hashable
 from typing import Any
 
 from src.cluster.live_host import LiveHost
+from src.cluster.registry import NameServer
 from src.rmi.connection import PendingReply
 from src.rmi.errors import UnavailableError
+from src.sparrow.messages import Address
 from src.sparrow.reports import Report
 from src.sparrow.scheduler_node import SchedulerNode
 
@@ -22,8 +24,8 @@ class SchedulerHost(LiveHost):
 
     node: SchedulerNode
 
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
+    def __init__(self, address: Address, names: NameServer, who: Callable[[], dict[str, Any]]) -> None:
+        super().__init__(address, names, who, log)
         self.first_look = asyncio.Event()
         self._listing: asyncio.Task[None] | None = None
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from src.cluster.live_host import LiveHost
+from src.cluster.registry import NameServer
 from src.execution.sleeping import Sleeping
 from src.rmi.channel import Channel
 from src.rmi.errors import SparrowError
@@ -22,8 +24,8 @@ class WorkerHost(LiveHost):
 
     node: WorkerNode
 
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
+    def __init__(self, address: Address, names: NameServer, who: Callable[[], dict[str, Any]]) -> None:
+        super().__init__(address, names, who, log)
         self._slots = Sleeping(self._loop)
         self._greetings: set[asyncio.Task[None]] = set()
 

@@ -103,7 +103,7 @@ class Channel(asyncio.BufferedProtocol):
             raise (LostError if connected else UnreachableError)(f"{channel.address} has not answered in {limit_s:g} s") from None
         except ssl.SSLError as error:
             raise WrongCredentialsError(describe_tls_error(channel.address, error)) from None
-        except (UnicodeError, OverflowError) as error:
+        except (ValueError, OverflowError) as error:  # a host or a port that cannot be, or a uri without them
             raise UnreachableError(f"not an address: {uri!r:.100}") from error
         except OSError as error:
             if error.errno in (errno.EMFILE, errno.ENFILE):

@@ -67,7 +67,11 @@ class Member(Process):
         self.touched = {}
         if self.world.faultless:
             self.held = HeldName(
-                SimulatedNaming(self.world.nameserver, self), self._candidates[0], self.uri, random.Random(), self._naming
+                SimulatedNaming(self.world.nameserver, self, self._naming),
+                self._candidates[0],
+                self.uri,
+                random.Random(),
+                self._naming,
             )
             self.world.nameserver.names[self.full_name] = self.uri
             self._become(self.held)
@@ -76,7 +80,7 @@ class Member(Process):
             run(self._live(self.life), self._life_ended)
 
     async def _live(self, life: int) -> None:
-        naming = SimulatedNaming(self.world.nameserver, self)
+        naming = SimulatedNaming(self.world.nameserver, self, self._naming)
         self.held = await claim_first(self._names_to_try(naming), self._naming, naming)
         self.serve()
         await self.held.hold()
@@ -119,8 +123,13 @@ class Member(Process):
     def flush_soon(self, link: Link) -> None:
         """Has the link flushed after the present event."""
         call = link.connection.call
-        if call is not None and call.acknowledged is not None:
-            self._await_acknowledgement(link, call)
+        if call is not None and call.acknowledged is not None:  # messages wait for its end
+            acknowledged, call.acknowledged = call.acknowledged, None
+            if acknowledged > (self.world.now, self.world.turn):
+                heappush(self.world.events, (*acknowledged, self, ANY_LIFE, self._answer_arrives, (link, call, ANSWERED, [])))
+            else:
+                call.connection.call = None
+                link.answered([])
         self.touched[link] = None
 
     def settle(self) -> None:
@@ -129,17 +138,6 @@ class Member(Process):
             touched, self.touched = self.touched, {}
             for link in touched:
                 link.flush()
-
-    def _await_acknowledgement(self, link: Link, call: Call) -> None:
-        """Has the left-out acknowledgement of a call take place at its time, because messages wait for the end of the call."""
-        assert call.acknowledged is not None
-        at_s, turn = call.acknowledged
-        call.acknowledged = None
-        if (at_s, turn) > (self.world.now, self.world.turn):
-            heappush(self.world.events, (at_s, turn, self, ANY_LIFE, self._answer_arrives, (link, call, ANSWERED, [])))
-        else:
-            call.connection.call = None
-            link.answered([])
 
     def connect(self, link: Link) -> None:
         """Begins a connection to the peer of this link, and reports the result to the link."""
@@ -185,8 +183,11 @@ class Member(Process):
         if world.witness:
             world.witness.heard(self.address, Address(link.name, str(link.incarnation)), batch)
         callee: Any = connection.callee
-        connection.transmit(self, callee.call_arrives, self, link, call, self.caller_address, batch)
-        if not world.faultless:
+        if world.faultless:
+            packet = callee, ANY_LIFE, callee.call_arrives, (self, link, call, self.caller_address, batch)
+            heappush(world.events, (world.now + world.network.delay_s, next(world.serial), *packet))
+        else:
+            connection.transmit(self, callee.call_arrives, self, link, call, self.caller_address, batch)
             call.deadline = self.later(link.settings.lost_after_s, self._silent, link)
 
     def _silent(self, link: Link) -> None:
@@ -212,7 +213,7 @@ class Member(Process):
             outcome, answers = UNREADABLE, "garbled"
         if outcome is not ANSWERED:
             world.counts[f"batch {outcome}"] += 1
-        if world.faultless and not answers and not link.has_waiting:
+        if world.faultless and not answers and not link.waiting:
             call.acknowledged = (world.now + world.network.delay_s, next(world.serial))  # see flush_soon
             return
         if world.witness and answers and outcome is ANSWERED:

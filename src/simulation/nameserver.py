@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 from src.simulation.world import Process
 from src.sparrow.errors import UnavailableError
 from src.sparrow.names import Reached
+from src.sparrow.settings import NamingSettings
 
 T = TypeVar("T")
 Resume = Callable[[Any], None]  # gets the result, or an exception to be raised
@@ -64,8 +65,8 @@ class SimulatedNameServer:
 class SimulatedNaming:
     """What a simulated process needs to hold a name (its contract: ``sparrow.names.NamingHost``)."""
 
-    def __init__(self, nameserver: SimulatedNameServer, process: Process) -> None:
-        self._nameserver, self._process = nameserver, process
+    def __init__(self, nameserver: SimulatedNameServer, process: Process, settings: NamingSettings) -> None:
+        self._nameserver, self._process, self._settings = nameserver, process, settings
 
     def _ask(self, question: Callable[[dict[str, str]], T]) -> Step[T]:
         return Step(lambda resume: self._nameserver.ask(self._process, question, resume))
@@ -99,7 +100,7 @@ class SimulatedNaming:
                 await self._ask(lambda names: None)
                 return
             except UnavailableError:
-                await self.sleep(0.5)
+                await self.sleep(self._settings.retry_s)
 
     async def reach(self, uri: str, within_s: float) -> Reached:
         """Returns which process answers at this address. One that is paused or cut off accepts, but does not answer in time."""

@@ -84,8 +84,8 @@ class SimulatedScheduler(Member):
         if self.garbled_until_s > self.world.now:
             connection.transmit(self, client.progress_arrives, connection, None, False)
         else:
-            table = self.node.table
-            connection.transmit(self, client.progress_arrives, connection, table.progress(jobs), bool(table.workers))
+            stats = self.node.stats(jobs, details=False, brief=True, wall_s=self.world.now)
+            connection.transmit(self, client.progress_arrives, connection, stats["progress"], bool(stats["workers"]))
 
     def greeting_arrives(self, connection: Connection, worker: str) -> None:
         """A worker has greeted."""

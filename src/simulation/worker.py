@@ -7,7 +7,7 @@ from typing import Any
 
 from src.simulation.cluster import Cluster
 from src.simulation.member import Member
-from src.simulation.nameserver import names_with
+from src.simulation.nameserver import names_with, run
 from src.simulation.scheduler import SimulatedScheduler
 from src.simulation.world import Connection, Timer
 from src.sparrow import messages as m
@@ -75,6 +75,8 @@ class SimulatedWorker(Member):
 
     def answer(self, connection: Connection, address: Address, batch: list[m.Message]) -> list[m.Message]:
         """Returns the node's answers to a scheduler."""
+        if isinstance(batch[0], m.Probe):  # find_load() takes nothing, so that a worker does not know who asks
+            return m.loads(batch, self.node.queue.load)
         return self.node.received(address, connection.caller.uri, batch)
 
     def start_run(self, owner: Address, run: m.Run, duration_s: float) -> None:
@@ -109,3 +111,5 @@ class SimulatedWorker(Member):
         callers = [(c.caller.address, c.caller.uri) for c in self.connections if isinstance(c.caller, SimulatedScheduler)]
         self.node.leave(callers)
         self.settle()
+        if self.held is not None:
+            run(self.held.release(), lambda result: None)

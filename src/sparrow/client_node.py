@@ -85,6 +85,7 @@ class ClientNode:
         self._handed = 0  # jobs that a scheduler has, or that wait to be handed over again
         self._turn = rng.randrange(1000)  # which scheduler gets the next job; it starts at random, so that clients differ
         self._looking = False  # whether a search for schedulers is under way
+        self._retry: Timer | None = None  # until the next search
         self._gathering = False  # whether the first scheduler is connected, and others may be in a moment
         self._connecting: set[str] = set()  # schedulers that this search has found and that are being connected
         self._why = ""  # why the last search or connection has failed
@@ -103,9 +104,18 @@ class ClientNode:
             self._host.later(self._settings.ask_s, self._tick)
         self._hand_over()
 
+    def withdraw(self, job: str) -> None:
+        """Nobody wants the report of this job any more. A scheduler that has the job already goes on with it."""
+        held = self.jobs.pop(job, None)
+        if held is not None:
+            self.tasks_ended -= held.ended
+            self._handed -= held.scheduler is not None  # else it waits, or its turn to be handed over again is counted then
+            self._hand_over()
+
     def close(self) -> None:
         """Ends the connections to all schedulers. Jobs that were handed over go on running."""
         self._closed, self._gathering = True, False
+        self._cancel_retry()
         for scheduler in list(self.schedulers):
             self._host.hang_up(scheduler)
         self.schedulers.clear()
@@ -126,7 +136,8 @@ class ClientNode:
         if self._waiting and not self.schedulers and not self._closed:
             if self._search_until_s is None:
                 self._search_until_s = self._host.now() + self._settings.patience_s
-            self._look()
+            if self._retry is None:
+                self._look()
 
     def _held_by(self, scheduler: str, job: str) -> HeldJob | None:
         """Returns the job if that scheduler has it, else None."""
@@ -177,6 +188,7 @@ class ClientNode:
 
     def _look(self) -> None:
         """Begins a search: it connects to all schedulers that the name server lists and that are not connected."""
+        self._cancel_retry()
         if not self._looking and not self._closed:
             self._looking = True
             self._host.list_names(SCHEDULERS)
@@ -251,7 +263,13 @@ class ClientNode:
                 self._give_up(UnavailableError(self._why))
                 return
         self._say(f"waiting: {self._why}")
-        self._host.later(self._settings.retry_s, self._look)
+        self._cancel_retry()
+        self._retry = self._host.later(self._settings.retry_s, self._look)
+
+    def _cancel_retry(self) -> None:
+        if self._retry is not None:
+            self._retry.cancel()
+        self._retry = None
 
     def _give_up(self, error: SparrowError) -> None:
         """The search for the first scheduler is given up. All waiting jobs fail with this error."""

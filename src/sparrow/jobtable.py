@@ -392,7 +392,7 @@ class JobTable:
         return m.Reconcile(runs, due(worker.reservations, now, settings))
 
     def _count(self, job: Job, what: str, by: int = 1) -> None:
-        self.tally.count(job.method.name, what, by)
+        self.tally.counts[job.method.name][what] += by
 
     def progress(self, job_ids: Iterable[str]) -> dict[str, Progress]:
         """Returns the progress of those of these jobs that are open."""

@@ -101,10 +101,11 @@ class Link:
         self._under_way: list[Message] = []
         self._suspects: deque[Message] = deque()  # messages of a refused batch: they are sent one by one, before newer ones
         self._testing = False  # whether the call under way carries one of the suspects
-        self._untaken = 0  # messages that the peer has not taken yet
+        self.waiting = 0  # messages that wait for the next call
         self._flushing = False
         self._connected_at_s = float("-inf")
         self._no_room_since_s: float | None = None
+        self._untaken_since_s: float | None = None  # when a connection first ended with the batch that is still to be taken
         self._timer: Timer | None = None  # until the next attempt to connect, or to call a peer that had no room
         self._deadline: Timer | None = None  # until a peer that is not connected is given up
         self._pause_s = 0.0  # between two attempts to connect; it doubles with each
@@ -113,18 +114,13 @@ class Link:
 
     def __len__(self) -> int:
         """Returns how many messages the peer has not taken yet."""
-        return self._untaken
-
-    @property
-    def has_waiting(self) -> bool:
-        """Whether any message waits for the next call."""
-        return bool(self._lanes or self._suspects)
+        return self.waiting + len(self._under_way)
 
     # Requests of the owner
 
     def send(self, message: Message) -> None:
         """Sends a message to the peer, in the next call of its lane."""
-        self._untaken += 1
+        self.waiting += 1
         lane = self._lanes.get(message.lane)
         if lane is None:
             self._lanes[message.lane] = [message]
@@ -174,28 +170,33 @@ class Link:
         self.state = CONNECTING
         self._cancel_timers()
         self._flushing = False
+        now = self.host.now()
+        if self._under_way:
+            self._untaken_since_s = now if self._untaken_since_s is None else self._untaken_since_s
+            if now - self._untaken_since_s > self.settings.lost_after_s:
+                self.give_up("it ends the connection at every call")
+                return
         self._take_back()
         self._begin_connecting()
 
     def answered(self, answers: Sequence[Message]) -> None:
         """The peer has taken the batch that was under way."""
         batch, self._under_way = self._under_way, []
-        self._untaken -= len(batch)
-        self._no_room_since_s = None
+        self._no_room_since_s = self._untaken_since_s = None
         if answers:
             self.owner.link_answered(self, batch, answers)
-        if (self._lanes or self._suspects) and not self._flushing and self.state == UP:
+        if self.waiting and not self._flushing and self.state == UP:
             self._flushing = True
             self.host.flush_soon(self)
 
     def refused(self, reason: str) -> None:
         """The peer has refused the batch and changed nothing: its messages are sent again one by one, to drop the refused one."""
         batch, self._under_way = self._under_way, []
-        self._no_room_since_s = None
+        self._no_room_since_s = self._untaken_since_s = None
         if len(batch) > 1:
             self._suspects.extend(batch)
+            self.waiting += len(batch)
         else:
-            self._untaken -= 1
             self.host.note("warning", f"{self.name} refuses {batch[0]}: {reason}")
             self.owner.link_refused(self, batch[0])
         if self.state == UP:
@@ -204,6 +205,7 @@ class Link:
     def no_room(self, reason: str) -> None:
         """The peer has no room for the batch. The link calls again after a pause, and gives up after ``no_room_for_s`` seconds."""
         now = self.host.now()
+        self._untaken_since_s = None
         if self._no_room_since_s is None:
             self.host.note("info", f"{self.name} has no room: {reason}")
             self._no_room_since_s = now
@@ -225,7 +227,7 @@ class Link:
     def flush(self) -> None:
         """Calls the peer with the messages that wait, those of one lane, unless a call is under way."""
         self._flushing = False
-        if self.state == UP and not self._under_way and (self._suspects or self._lanes):
+        if self.waiting and not self._under_way and self.state == UP:
             self._testing = bool(self._suspects)
             if self._testing:
                 batch = [self._suspects.popleft()]
@@ -237,6 +239,7 @@ class Link:
                     self._lanes[lane] = batch[limit:]
                     batch = batch[:limit]
             self._under_way = batch
+            self.waiting -= len(batch)
             self.host.call(self, batch)
 
     def give_up(self, reason: str) -> None:
@@ -271,6 +274,7 @@ class Link:
         elif self._under_way:
             lane = self._under_way[0].lane
             self._lanes = {lane: self._under_way + self._lanes.pop(lane, []), **self._lanes}
+        self.waiting += len(self._under_way)
         self._under_way = []
 
     def _cancel_timers(self) -> None:

@@ -247,6 +247,11 @@ def answers_of(batch: Iterable[Message]) -> frozenset[str]:
     return frozenset(answer.kind for message in batch for answer in message.answered_by)
 
 
+def loads(probes: Iterable[Message], load: int) -> list[Message]:
+    """Returns the answers to these probes of one worker: ``find_load()`` returns one number for all."""
+    return [Load(probe.job, probe.round, load) for probe in probes if isinstance(probe, Probe)]
+
+
 def method_of(batch: Sequence[Message]) -> str:
     """Returns the remote method that takes this batch, whose messages are all of one lane."""
     for message in batch:

@@ -95,6 +95,8 @@ class SchedulerNode:
 
     def stats(self, jobs: list[str], details: bool, brief: bool, wall_s: float) -> SchedulerStats:
         """Returns the state of this scheduler, as ``Scheduler.stats`` describes it; ``wall_s`` is now, in seconds since 1970."""
+        if len(jobs) > self.settings.max_asked_jobs:
+            raise ValueError(f"at most {self.settings.max_asked_jobs} job ids at a time, not {len(jobs)}")
         table, now = self.table, self._host.now()
         to_wall_s = wall_s - now
         placed = sum(len(worker.runs) for worker in table.workers.values())
@@ -158,13 +160,15 @@ class SchedulerNode:
 
     def start(self) -> None:
         """Begins to list the workers in the name server, and goes on with that until ``close``."""
-        self._list_names()
+        if not self._listing:
+            self._list_names()
 
     def _list_names(self) -> None:
         if self._next_listing is not None:
             self._next_listing.cancel()
         self._listing, self._next_listing = True, None
-        self._looked_for, self._unlisted = self._unlisted, set()
+        self._looked_for |= self._unlisted
+        self._unlisted = set()
         self._host.list_names(WORKERS)
 
     def names_seen(self, found: Mapping[str, str], took_s: float) -> None:
@@ -192,6 +196,7 @@ class SchedulerNode:
             link = self.links.get(worker)
             if link is None or link.state == UP:
                 self._welcome(worker)
+        self._looked_for = set()
         if self._unlisted:
             self._list_names()
         else:  # in a large cluster a listing takes long, so it is repeated less often

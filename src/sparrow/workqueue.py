@@ -106,9 +106,6 @@ class WorkQueue:
 
     # Messages
 
-    def _on_probe(self, owner: Address, probe: m.Probe, now: float, out: list[Command]) -> None:
-        out.append(Send(owner, m.Load(probe.job, probe.round, self.load)))
-
     def _on_launch(self, owner: Address, launch: m.Launch, now: float, out: list[Command]) -> None:
         run = launch.job, launch.task, launch.attempt
         if not self.leaving and not self._recognize((owner, run), out):

@@ -180,7 +180,7 @@ class Owner:
 def test_a_peer_that_never_has_room_is_given_up():
     async def use(daemon, uri):
         owner = Owner()
-        host = LiveHost(Address("us", "1"), NameServer("127.0.0.1", 9), dict)
+        host = LiveHost(Address("us", "1"), NameServer("127.0.0.1", 9), dict, logging.getLogger("sparrow.test"))
         settings = LinkSettings(no_room_retry_s=0.05, no_room_for_s=0.3)
         link = Link(owner, host, Address("stubborn", ""), "stubborn", None, uri, settings)
         link.send(m.Launch("a", 0, 1, 0.0))

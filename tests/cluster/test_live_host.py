@@ -84,7 +84,7 @@ async def serving(peer, name="peer"):
 
 
 def link_to(uri, owner, settings=SETTINGS, names=None):
-    host = LiveHost(US, names or NameServer("127.0.0.1", 9), lambda: {"name": US.name})
+    host = LiveHost(US, names or NameServer("127.0.0.1", 9), lambda: {"name": US.name}, logging.getLogger("sparrow.test"))
     return Link(owner, host, Address("peer", ""), "peer", None, uri, settings)
 
 

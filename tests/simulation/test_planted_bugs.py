@@ -26,7 +26,6 @@ class LosesWhatWasUnderWay(Link):
     """What was on its way when a connection broke is not sent again."""
 
     def _take_back(self):
-        self._untaken -= len(self._under_way)
         self._under_way = []
 
 
@@ -43,7 +42,6 @@ class DropsWhatWasRefusedWhole(Link):
 
     def refused(self, reason):
         batch, self._under_way = self._under_way, []
-        self._untaken -= len(batch)
         self.owner.link_refused(self, batch[0])
         self.flush()
 

@@ -187,3 +187,26 @@ def test_nothing_is_handed_over_after_the_end(host):
     node.connected(A)
     assert host.handed == []
     assert host.hung_up == [A]
+
+
+def test_many_jobs_that_come_one_after_the_other_make_one_search_after_the_other(host):
+    node = new_client(host)
+    for job in map(str, range(50)):
+        submit(node, job)
+        if host.listings:
+            host.advance(0.002)
+            if node._looking:
+                node.names_seen({})
+        host.advance(0.015)
+    assert len(host.listings) <= 12  # in 0.85 s, with a pause of 0.1 s between two
+
+
+def test_a_withdrawn_job_is_not_handed_over(host):
+    node = client_with(host, A)
+    submit(node, "a")
+    node.disconnected(A, "it closed the connection")
+    submit(node, "b")
+    node.withdraw("a")
+    node.withdraw("unheard of")
+    find(host, node, A)
+    assert [job for _, job in host.handed[1:]] == ["b"]

@@ -106,10 +106,10 @@ def test_what_comes_up_while_a_call_is_under_way_gathers_for_the_next(owner, hos
     send(host, link, launch(1))
     send(host, link, launch(2))
     assert batches(host) == [[launch(0)]]
-    assert (len(link), link.has_waiting) == (3, True)
+    assert (len(link), link.waiting) == (3, 2)
     host.answer(link)
     assert batches(host) == [[launch(0)], [launch(1), launch(2)]]
-    assert (len(link), link.has_waiting) == (2, False)
+    assert (len(link), link.waiting) == (2, 0)
     host.answer(link)
     assert (len(link), len(host.calls)) == (0, 2)
     assert owner.of("answered") == [], "an acknowledgement is nothing to tell"
@@ -198,14 +198,26 @@ def test_a_connection_that_ends_is_made_again_at_once_but_not_in_a_tight_loop(ow
 
 
 def test_a_connection_that_ends_again_and_again_is_no_reason_to_give_up(owner, host, link):
-    send(host, link, launch(0))
-    for _ in range(100):
-        host.break_off(link)
-        host.advance(SETTINGS.retry_s)
-        host.let_in(link)
-        host.advance(0.01)
+    for task in range(50):
+        send(host, link, launch(task))
+        for _ in range(2):
+            host.break_off(link)
+            host.advance(SETTINGS.retry_s)
+            host.let_in(link)
+        host.answer(link)
     assert owner.of("lost") == []
-    assert batches(host) == [[launch(0)]] * 101
+
+
+def test_a_peer_that_ends_the_connection_at_every_call_is_lost_in_time(owner, host, link):
+    send(host, link, launch(0))
+    began_s = host.now()
+    while not owner.of("lost"):
+        host.break_off(link)
+        if not owner.of("lost"):
+            host.advance(SETTINGS.retry_s)
+            host.let_in(link)
+    assert owner.of("lost") == ["it ends the connection at every call"]
+    assert SETTINGS.lost_after_s < host.now() - began_s < SETTINGS.lost_after_s + 0.3
 
 
 def test_a_peer_that_cannot_be_connected_again_is_lost_in_time(owner, host, link):

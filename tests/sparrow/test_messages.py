@@ -23,12 +23,17 @@ def test_the_drawing_of_the_page_is_that_of_the_declarations():
 @BY_KIND
 def test_whoever_gets_a_message_knows_what_to_do_with_it(kind):
     book = {m.SCHEDULER: JobTable, m.WORKER: WorkQueue}[kind.to]
-    assert callable(getattr(book, kind.handler))
+    assert kind is m.Probe or callable(getattr(book, kind.handler))  # find_load() takes nothing: see m.loads
 
 
 @pytest.mark.parametrize(("book", "to"), [(JobTable, m.SCHEDULER), (WorkQueue, m.WORKER)])
 def test_a_book_knows_no_message_that_it_never_gets(book, to):
-    assert {name for name in vars(book) if name.startswith("_on_")} == {kind.handler for kind in KINDS if kind.to == to}
+    handlers = {kind.handler for kind in KINDS if kind.to == to and kind is not m.Probe}
+    assert {name for name in vars(book) if name.startswith("_on_")} == handlers
+
+
+def test_one_load_answers_all_probes_of_a_worker():
+    assert m.loads([m.Probe("a", 1), m.Probe("b", 2)], 7) == [m.Load("a", 1, 7), m.Load("b", 2, 7)]
 
 
 def test_answers_go_back_to_whoever_asked():

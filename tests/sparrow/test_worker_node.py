@@ -104,7 +104,7 @@ def test_answers_go_into_the_call_and_all_else_by_the_link():
     holdings = worker.hears(m.Reconcile([("job", 0, 1), ("job", 1, 1)], []))
     assert holdings == [m.Holdings([("job", 1, 1)], [], [], [], [])]
     assert [called.batch for called in worker.host.calls[calls:]] == [[m.Done("job", 0, 1, 0.0, 2.0)]]
-    assert worker.hears(m.Probe("job", 0)) == [m.Load("job", 0, 0)]
+    assert worker.node.queue.load == 0
 
 
 # Schedulers
@@ -190,7 +190,7 @@ def test_a_worker_takes_no_more_than_it_has_room_for():
 def test_a_worker_without_room_still_hears_what_makes_room():
     worker = Worker(settings=WorkerSettings(max_held=3))
     worker.hears(*[launch(task) for task in range(5)])
-    assert worker.hears(m.Probe("job", 0)) == [m.Load("job", 0, 5)]
+    assert worker.node.queue.load == 5
     assert len(worker.hears(m.Reconcile([], []))) == 1
     worker.hears(*[m.Drop("job", task, 1) for task in range(2, 5)], m.Cancel("job", 5))
     worker.hears(launch(7))
