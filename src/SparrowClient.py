@@ -12,7 +12,6 @@ import random
 import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, CancelledError, Future, wait
 from functools import partial
@@ -26,6 +25,7 @@ from src.cli import terminal
 from src.cli.exit_status import ExitStatus
 from src.cli.logs import printable
 from src.cli.options import methods_help, new_parser, whole_number
+from src.cli.summary import summary, summary_table
 from src.cluster.client_host import LiveClientHost
 from src.cluster.registry import NameServer, parse_address
 from src.Job import Job, JobReport
@@ -34,7 +34,6 @@ from src.rmi.security import Security
 from src.sparrow.checks import number, seconds
 from src.sparrow.client_node import ClientNode
 from src.sparrow.jobspec import MAX_TASKS, JobSpec
-from src.sparrow.metrics import percentile
 from src.sparrow.placement import method_named
 from src.sparrow.reports import Report
 from src.sparrow.settings import ClientSettings
@@ -216,47 +215,6 @@ def seeded_jobs(num_jobs: int, num_tasks: int, length_s: float, spread_s: float,
     number(num_jobs, "no_of_jobs", least=1, most=LIMITS.max_jobs)
     rng = random.Random(seed)
     return [Job(None, num_tasks, length_s, spread_s, rng=rng) for _ in range(num_jobs)]
-
-
-def summary(method: str, num_jobs: int, num_tasks: int, reports: list[JobReport], makespan_s: float) -> dict[str, Any]:
-    """Returns the object that ``--json`` prints. Its figures are of the jobs with a report; without any, percentiles are None."""
-    responses = [report.response_s for report in reports]
-    slowdowns = [report.slowdown for report in reports]
-    failed = sum(len(report.failed) for report in reports)
-    per_worker = Counter(task.worker for report in reports for task in report.tasks if task.worker is not None)
-    return {
-        "method": method,
-        "jobs": num_jobs,
-        "tasks": num_jobs * num_tasks,
-        "completed": sum(len(report.tasks) for report in reports) - failed,
-        "failed": failed,
-        "retried": sum(report.retried for report in reports),
-        "makespan_s": makespan_s,
-        "response_s": {
-            **{f"p{p}": percentile(responses, p) if responses else None for p in (50, 95, 99)},
-            "mean": sum(responses) / len(responses) if responses else None,
-        },
-        "slowdown": {f"p{p}": percentile(slowdowns, p) if slowdowns else None for p in (50, 95)},
-        "tasks_per_worker": {worker: per_worker[worker] for worker in sorted(per_worker)},
-    }
-
-
-def summary_table(result: dict[str, Any]) -> str:
-    """Returns the result of ``summary`` as a table for people."""
-    workers = len(result["tasks_per_worker"])
-    rows = [
-        ("jobs", f"{result['jobs']:,}"),
-        ("tasks done", f"{result['completed']:,} of {result['tasks']:,}, on {workers} worker{'s' * (workers != 1)}"),
-        ("makespan", terminal.seconds_text(result["makespan_s"])),
-    ]
-    if result["response_s"]["mean"] is not None:
-        response = {name: terminal.seconds_text(value) for name, value in result["response_s"].items()}
-        rows.append(("job response", f"p50 {response['p50']}   p95 {response['p95']}   p99 {response['p99']}"))
-        rows.append(("response / ideal", f"p50 {result['slowdown']['p50']:.2f}   p95 {result['slowdown']['p95']:.2f}"))
-    rows.append(("lost and run again", f"{result['retried']:,} tasks"))
-    rows.append(("failed", f"{result['failed']:,} tasks"))
-    width = max(len(name) for name, _ in rows)
-    return "\n".join([result["method"], *(f"  {name:<{width}}   {value}" for name, value in rows)])
 
 
 # The command

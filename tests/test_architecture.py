@@ -15,7 +15,7 @@ ALLOWED = {
     "execution": set(),
     "rmi": {"sparrow"},
     "cluster": {"rmi", "execution", "sparrow"},
-    "cli": {"cluster", "rmi", "sparrow"},
+    "cli": {"Job", "cluster", "rmi", "sparrow"},
     "dashboard": {"cluster", "rmi", "sparrow"},
     "experiments": {"simulation", "sparrow", "cli", "Job", "SparrowClient"},
     "Job": {"sparrow"},
