@@ -98,6 +98,6 @@ class JobReport(NamedTuple):
             response_s,
             report["ideal_s"],
             report["retried"],
-            tuple(TaskReport(**task) for task in report["tasks"]),
+            tuple(TaskReport(task["worker"], task["wait_s"], task["service_s"], task["attempts"]) for task in report["tasks"]),
             {task: failure["reason"] for failure in report["failed"] for task in failure["tasks"]},
         )

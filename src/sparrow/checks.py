@@ -14,6 +14,8 @@ MAX_NUMBER = 2**53  # the largest whole number that every JSON reader holds exac
 
 def number(value: object, name: str, least: int = 0, most: int = MAX_NUMBER) -> int:
     """Returns ``value`` if it is a whole number from ``least`` to ``most``."""
+    if type(value) is int and least <= value <= most:  # nearly always
+        return value
     if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError(f"{name} must be a whole number, not {value!r:.60}")
     if not least <= value <= most:
@@ -23,6 +25,8 @@ def number(value: object, name: str, least: int = 0, most: int = MAX_NUMBER) -> 
 
 def seconds(value: object, name: str, most: float = MAX_DURATION_S) -> float:
     """Returns ``value`` as seconds if it is a number from 0 to ``most``."""
+    if type(value) is float and 0 <= value <= most:  # nearly always
+        return value
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         raise TypeError(f"{name} must be a number of seconds, not {value!r:.60}")
     if not 0 <= value <= most:  # false for nan as well
@@ -32,6 +36,8 @@ def seconds(value: object, name: str, most: float = MAX_DURATION_S) -> float:
 
 def elapsed(value: object, name: str) -> float:
     """Returns ``value`` as seconds if it is a time that a worker may report a task to have waited or run."""
+    if type(value) is float and 0 <= value <= MAX_ELAPSED_S:  # nearly always
+        return value
     return seconds(value, name, most=MAX_ELAPSED_S)
 
 

@@ -302,7 +302,8 @@ def decode(batch: object, allowed: Collection[str]) -> list[Any]:
         kind = KINDS[row[0]]
         if len(row) != len(kind.checks) + 1:
             raise TypeError(f"{row[0]} takes {len(kind.checks)} fields, not {len(row) - 1}")
-        messages.append(kind.make([check(value, field) for value, (field, check) in zip(row[1:], kind.checks)]))
+        fields = [check(value, field) for value, (field, check) in zip(row[1:], kind.checks)]
+        messages.append(tuple.__new__(kind, (kind.kind, *fields)))
     return messages
 
 
