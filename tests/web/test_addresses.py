@@ -24,7 +24,7 @@ def test_each_view_has_an_address_that_can_be_reloaded(lively, opened, fragment,
         if again:
             one.page.reload()
         one.page.wait_for_function("([id, words]) => document.getElementById(id).innerText.includes(words)", arg=[section, words])
-        assert one.page.locator(f"#{section}").is_visible()
+        one.page.locator(f"#{section}").wait_for(state="visible")
 
 
 def test_the_filter_is_part_of_the_address(lively, opened):

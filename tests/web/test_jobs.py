@@ -27,7 +27,7 @@ def test_a_sampled_job_says_why_here(lively, opened):
         assert rows.nth(i).locator(".probe").count() == 2
         assert rows.nth(i).locator(".probe.taken").count() == 1
     one.page.go_back()
-    assert one.page.locator("#jobs-table").is_visible()
+    one.page.locator("#jobs-table").wait_for(state="visible")
 
 
 def test_a_late_bound_job_shows_the_order_of_its_reservations(lively, opened):

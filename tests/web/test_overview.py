@@ -65,7 +65,7 @@ def test_empty_states_say_what_to_type(opened):
             cluster.start_worker("host1")
             eventually(lambda: "done" in step(2).get_attribute("class"), 8)
             assert "python src/SparrowClient.py" in step(3).inner_text()
-            assert one.page.locator("#figures").is_visible()
+            one.page.locator("#figures").wait_for(state="visible")
             client(cluster, "RANDOM", 1, 1, 0.01, "--quiet")
             eventually(lambda: one.page.locator("#steps").is_hidden(), 8)
 
