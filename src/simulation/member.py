@@ -6,6 +6,7 @@ A member is the host of its node (``sparrow.link.Host``). It makes no decisions:
 from __future__ import annotations
 
 import random
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from heapq import heappush
 from typing import Any
@@ -37,7 +38,7 @@ class Call:
         self.deadline: Timer | None = None
 
 
-class Member(Process):
+class Member(Process, ABC):
     """A process with a node that has links: a scheduler or a worker."""
 
     node: Any
@@ -103,13 +104,13 @@ class Member(Process):
         self.world.counts["name taken for good"] += 1
         self.world.crash(self, self.world.now + 1.0, silent=False)
 
+    @abstractmethod
     def make_node(self) -> None:
         """Makes the node of this life, which may be called from then on."""
-        raise NotImplementedError
 
+    @abstractmethod
     def serve(self) -> None:
         """Begins the work of the process, which has its name now."""
-        raise NotImplementedError
 
     # Requests of the node
 
@@ -220,9 +221,9 @@ class Member(Process):
             world.witness.heard(self.address, address, answers)
         call.connection.transmit(self, caller._answer_arrives, link, call, outcome, answers)
 
+    @abstractmethod
     def answer(self, connection: Connection, address: Address, batch: list[m.Message]) -> list[m.Message]:
         """Returns the node's answers to this batch. Raises what the remote method raises."""
-        raise NotImplementedError
 
     def _answer_arrives(self, link: Link, call: Call, outcome: str, answers: Any) -> None:
         connection = call.connection
