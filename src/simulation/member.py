@@ -13,7 +13,7 @@ from typing import Any
 
 from src.simulation.cluster import Cluster
 from src.simulation.nameserver import SimulatedNaming, run
-from src.simulation.world import ANY_LIFE, Connection, Process, Timer
+from src.simulation.world import ANY_LIFE, Connection, Process
 from src.sparrow import messages as m
 from src.sparrow.errors import UnavailableError
 from src.sparrow.link import Link
@@ -25,17 +25,6 @@ REFUSALS = (LookupError, TypeError, ValueError)  # what a remote method raises, 
 
 # The outcomes of a call, each the name of the method of the link that is called then.
 ANSWERED, NO_ROOM, REFUSED, UNREADABLE = "answered", "no_room", "refused", "unreadable"
-
-
-class Call:
-    """One call of a link. If the answer is empty, ``acknowledged`` says when it would arrive, and no event is made for it."""
-
-    __slots__ = ("connection", "acknowledged", "deadline")
-
-    def __init__(self, connection: Connection) -> None:
-        self.connection = connection
-        self.acknowledged: tuple[float, int] | None = None  # (time, serial number)
-        self.deadline: Timer | None = None
 
 
 class Member(Process, ABC):
@@ -123,13 +112,15 @@ class Member(Process, ABC):
 
     def flush_soon(self, link: Link) -> None:
         """Has the link flushed after the present event."""
-        call = link.connection.call
-        if call is not None and call.acknowledged is not None:  # messages wait for its end
-            acknowledged, call.acknowledged = call.acknowledged, None
+        connection = link.connection
+        acknowledged = connection.acknowledged
+        if acknowledged is not None:  # messages wait for the end of the call
+            connection.acknowledged = None
             if acknowledged > (self.world.now, self.world.turn):
-                heappush(self.world.events, (*acknowledged, self, ANY_LIFE, self._answer_arrives, (link, call, ANSWERED, [])))
+                answer: tuple[Any, ...] = link, connection, connection.call, ANSWERED, []
+                heappush(self.world.events, (*acknowledged, self, ANY_LIFE, self._answer_arrives, answer))
             else:
-                call.connection.call = None
+                connection.call = 0
                 link.answered([])
         self.touched[link] = None
 
@@ -172,24 +163,26 @@ class Member(Process, ABC):
             connection.close()
 
     def _forget_call(self, connection: Connection) -> None:
-        call, connection.call = connection.call, None
-        if call is not None and call.deadline is not None:
-            call.deadline.cancel()
+        connection.call = 0
+        if connection.deadline is not None:
+            connection.deadline.cancel()
+            connection.deadline = None
 
     def call(self, link: Link, batch: list[m.Message]) -> None:
         """Begins the call that carries this batch, and reports the answer to the link."""
         connection: Connection = link.connection
-        call = connection.call = Call(connection)
+        connection.calls += 1
+        call = connection.call = connection.calls
         world = self.world
         if world.witness:
             world.witness.heard(self.address, Address(link.name, str(link.incarnation)), batch)
         callee: Any = connection.callee
         if world.faultless:
-            packet = callee, ANY_LIFE, callee.call_arrives, (self, link, call, self.caller_address, batch)
-            heappush(world.events, (world.now + world.network.delay_s, next(world.serial), *packet))
+            packet = callee, ANY_LIFE, callee.call_arrives, (self, link, connection, call, self.caller_address, batch)
+            world.packets.append((world.now + world.network.delay_s, next(world.serial), *packet))
         else:
-            connection.transmit(self, callee.call_arrives, self, link, call, self.caller_address, batch)
-            call.deadline = self.later(link.settings.lost_after_s, self._silent, link)
+            connection.transmit(self, callee.call_arrives, self, link, connection, call, self.caller_address, batch)
+            connection.deadline = self.later(link.settings.lost_after_s, self._silent, link)
 
     def _silent(self, link: Link) -> None:
         self.world.counts["peer silent"] += 1
@@ -197,11 +190,13 @@ class Member(Process, ABC):
 
     # Packets from peers
 
-    def call_arrives(self, caller: Member, link: Link, call: Call, address: Address, batch: list[m.Message]) -> None:
+    def call_arrives(
+        self, caller: Member, link: Link, connection: Connection, call: int, address: Address, batch: list[m.Message]
+    ) -> None:
         """A call has arrived. Its answer is sent back."""
         outcome, answers = ANSWERED, []  # type: str, Any
         try:
-            answers = self.answer(call.connection, address, batch)
+            answers = self.answer(connection, address, batch)
         except BlockingIOError as error:
             outcome, answers = NO_ROOM, str(error)
             self.upset_s = max(self.upset_s, self.world.now)  # messages for it wait while it has no room
@@ -215,19 +210,18 @@ class Member(Process, ABC):
         if outcome is not ANSWERED:
             world.counts[f"batch {outcome}"] += 1
         if world.faultless and not answers and not link.waiting:
-            call.acknowledged = (world.now + world.network.delay_s, next(world.serial))  # see flush_soon
+            connection.acknowledged = (world.now + world.network.delay_s, next(world.serial))  # see flush_soon
             return
         if world.witness and answers and outcome is ANSWERED:
             world.witness.heard(self.address, address, answers)
-        call.connection.transmit(self, caller._answer_arrives, link, call, outcome, answers)
+        connection.transmit(self, caller._answer_arrives, link, connection, call, outcome, answers)
 
     @abstractmethod
     def answer(self, connection: Connection, address: Address, batch: list[m.Message]) -> list[m.Message]:
         """Returns the node's answers to this batch. Raises what the remote method raises."""
 
-    def _answer_arrives(self, link: Link, call: Call, outcome: str, answers: Any) -> None:
-        connection = call.connection
-        if connection is not link.connection or connection.call is not call:
+    def _answer_arrives(self, link: Link, connection: Connection, call: int, outcome: str, answers: Any) -> None:
+        if connection is not link.connection or connection.call != call:
             return  # the call was given up before
         self._forget_call(connection)
         if outcome is ANSWERED:

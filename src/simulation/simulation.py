@@ -114,8 +114,9 @@ class Simulation(Cluster):
     def check(self) -> list[str]:
         """Runs until the cluster is at rest, and returns the violations of the whole run. It is to be called after ``run``."""
         until_s = self.now + SETTLE_S
-        while self._left() and self.events and self.now < until_s:
-            self.run_until(max(self.events[0][0], self.now + LOOK_S))
+        while self._left() and (self.events or self.packets) and self.now < until_s:
+            next_s = min(queue[0][0] for queue in (self.events, self.packets) if queue)
+            self.run_until(max(next_s, self.now + LOOK_S))
         self._look()
         found = list(self._seen)
         reported = Counter(report["id"] for report in self.reports)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from heapq import heappop, heappush
 from typing import Any
@@ -53,7 +53,9 @@ class World:
         self.serial = itertools.count(1)
         self.ports = itertools.count(10_000)
         self.at_port: dict[int, Process] = {}
-        self.events: list[Any] = []  # a heap of (time, serial number, process, its life, action, arguments)
+        # An event is (time, serial number, process, its life, action, arguments).
+        self.events: list[Any] = []  # a heap
+        self.packets: deque[Any] = deque()  # packets that all take the same time: they are in order without a heap
 
     def push(self, at_s: float, process: Process, action: Action, *args: Any) -> None:
         """Has ``action(*args)`` called at that time for a process, in whichever life it is then."""
@@ -61,11 +63,12 @@ class World:
 
     def run_until(self, until_s: float) -> None:
         """Runs the events up to that time, or until ``stop`` is called or no event is left."""
-        events, self.stopped = self.events, False
-        while events and not self.stopped:
-            if events[0][0] > until_s:
+        events, packets, self.stopped = self.events, self.packets, False
+        while (events or packets) and not self.stopped:
+            by_packet = not events or packets and packets[0] < events[0]
+            if (packets if by_packet else events)[0][0] > until_s:
                 break
-            self.now, self.turn, process, life, action, args = heappop(events)
+            self.now, self.turn, process, life, action, args = packets.popleft() if by_packet else heappop(events)
             if process.hindered_until_s > self.now and self._is_hindered(process, life, action, args):
                 continue
             if not life or life == process.life:
@@ -157,12 +160,15 @@ class Process:
 class Connection:
     """One connection. Each end has its own view of whether it is open; ``ended()`` is called at the caller when it breaks."""
 
-    __slots__ = ("caller", "callee", "ended", "call", "_last_s", "_lives")
+    __slots__ = ("caller", "callee", "ended", "calls", "call", "acknowledged", "deadline", "_last_s", "_lives")
 
     def __init__(self, caller: Process, callee: Process) -> None:
         self.caller, self.callee = caller, callee
         self.ended: Callable[[], None] | None = None  # None until the caller knows that the connection is open
-        self.call: Any = None  # the call that is under way
+        self.calls = 0  # how many calls the caller has made
+        self.call = 0  # the number of the one that is under way; 0 if none is
+        self.acknowledged: tuple[float, int] | None = None  # (time, serial number) of its empty answer, for which no event is made
+        self.deadline: Timer | None = None  # of the call that is under way
         self._lives = (caller.life, callee.life)
         self._last_s = [0.0, 0.0]  # when the last packet arrives at the caller, and at the callee
         caller.connections[self] = callee.connections[self] = None
@@ -176,7 +182,7 @@ class Connection:
         world = sender.world
         receiver = self.callee if sender is self.caller else self.caller
         if world.faultless:
-            heappush(world.events, (world.now + world.network.delay_s, next(world.serial), receiver, ANY_LIFE, action, args))
+            world.packets.append((world.now + world.network.delay_s, next(world.serial), receiver, ANY_LIFE, action, args))
             return
         rng = world.rng_of_faults
         which = receiver is self.callee

@@ -15,28 +15,36 @@ from src.sparrow.messages import Address, Reservation, Run
 class QueuedTask(NamedTuple):
     """A task that waits for a slot."""
 
-    owner: Address  # the scheduler that has launched it
-    run: Run
+    key: tuple[Address, Run]  # the scheduler that has launched it, and the run: this identifies the entry in the queue
     duration_s: float
     since_s: float  # when it arrived at this worker
 
     @property
-    def key(self) -> tuple[Address, Run]:
-        """What identifies the entry in the queue."""
-        return self.owner, self.run
+    def owner(self) -> Address:
+        """The scheduler that has launched the task."""
+        return self.key[0]
+
+    @property
+    def run(self) -> Run:
+        """The run that is to start."""
+        return self.key[1]
 
 
 class QueuedReservation(NamedTuple):
     """A reservation that waits for a slot, to ask for a task then."""
 
-    owner: Address  # the scheduler that has made it
-    reservation: Reservation
+    key: tuple[Address, Reservation]  # the scheduler that has made it, and the reservation: this identifies the entry
     since_s: float  # when it arrived at this worker
 
     @property
-    def key(self) -> tuple[Address, Reservation]:
-        """What identifies the entry in the queue."""
-        return self.owner, self.reservation
+    def owner(self) -> Address:
+        """The scheduler that has made the reservation."""
+        return self.key[0]
+
+    @property
+    def reservation(self) -> Reservation:
+        """The reservation that is to ask for a task."""
+        return self.key[1]
 
 
 class Fifo:
@@ -58,9 +66,9 @@ class Fifo:
         """Adds an entry at the end."""
         self._entries[entry.key] = entry
 
-    def pop(self) -> QueuedTask | QueuedReservation:
-        """Removes the entry at the front and returns it. Raises KeyError if there is none."""
-        return self._entries.popitem(last=False)[1]
+    def pop(self) -> QueuedTask | QueuedReservation | None:
+        """Removes the entry at the front and returns it; None if there is none."""
+        return self._entries.popitem(last=False)[1] if self._entries else None
 
     def remove(self, key: Hashable) -> bool:
         """Removes the entry of that key. Returns False if there is none."""

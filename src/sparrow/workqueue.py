@@ -94,8 +94,8 @@ class WorkQueue:
         """
         self.leaving = True
         out: list[Command] = []
-        while self.queue:
-            self.queue.pop()
+        while self.queue.pop():
+            pass
         self.asking.clear()
         for running in list(self.running.values()):
             if running.started_s + running.task.duration_s > now + within_s:
@@ -107,15 +107,14 @@ class WorkQueue:
     # Messages
 
     def _on_launch(self, owner: Address, launch: m.Launch, now: float, out: list[Command]) -> None:
-        run = launch.job, launch.task, launch.attempt
-        if not self.leaving and not self._recognize((owner, run), out):
-            self.queue.push(QueuedTask(owner, run, launch.duration_s, now))
+        key = owner, (launch.job, launch.task, launch.attempt)
+        if not self.leaving and not self._recognize(key, out):
+            self.queue.push(QueuedTask(key, launch.duration_s, now))
 
     def _on_reserve(self, owner: Address, reserve: m.Reserve, now: float, out: list[Command]) -> None:
-        reservation = reserve.job, reserve.reservation
-        key = owner, reservation
+        key = owner, (reserve.job, reserve.reservation)
         if not self.leaving and key not in self.asking and not self._recognize(key, out):
-            self.queue.push(QueuedReservation(owner, reservation, now))
+            self.queue.push(QueuedReservation(key, now))
 
     def _on_cancel(self, owner: Address, cancel: m.Cancel, now: float, out: list[Command]) -> None:
         key = owner, (cancel.job, cancel.reservation)
@@ -130,7 +129,7 @@ class WorkQueue:
 
     def _on_assign(self, owner: Address, assign: m.Assign, now: float, out: list[Command]) -> None:
         asked = self._end_request(owner, assign)
-        task = QueuedTask(owner, (assign.job, assign.task, assign.attempt), assign.duration_s, now)
+        task = QueuedTask((owner, (assign.job, assign.task, assign.attempt)), assign.duration_s, now)
         if self.leaving or self._recognize(task.key, out):
             return
         if asked:
@@ -174,8 +173,10 @@ class WorkQueue:
 
     def _advance(self, now: float, out: list[Command]) -> None:
         """Fills the free slots from the front of the queue: a task starts, a reservation asks for one."""
-        while len(self.running) + len(self.asking) < self.slots and self.queue:
+        while len(self.running) + len(self.asking) < self.slots:
             entry = self.queue.pop()
+            if entry is None:
+                return
             if isinstance(entry, QueuedTask):
                 self._start(entry, now, out)
             else:
@@ -183,8 +184,9 @@ class WorkQueue:
                 out.append(Send(entry.owner, m.Ask(*entry.reservation)))
 
     def _start(self, task: QueuedTask, now: float, out: list[Command]) -> None:
-        self.running[task.key] = Running(task, now)
-        out.append(Start(task.owner, task.run, task.duration_s))
+        key = task.key
+        self.running[key] = Running(task, now)
+        out.append(Start(*key, task.duration_s))
 
     def _stop(self, running: Running, out: list[Command]) -> None:
         del self.running[running.task.key]
