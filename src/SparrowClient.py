@@ -24,7 +24,8 @@ if not __package__:
 from src.cli import terminal
 from src.cli.exit_status import ExitStatus
 from src.cli.logs import printable
-from src.cli.options import methods_help, new_parser, whole_number
+from src.cli.methods import methods_help
+from src.cli.options import new_parser, whole_number
 from src.cli.summary import summary, summary_table
 from src.cluster.client_host import LiveClientHost
 from src.cluster.registry import NameServer, parse_address

@@ -7,7 +7,6 @@ from typing import Any
 
 from src.cluster.registry import parse_address
 from src.rmi.security import KEY_FILE
-from src.sparrow.placement import METHODS
 
 VERSION = "1.0.0"
 
@@ -84,9 +83,3 @@ def add_log_level(parser: argparse.ArgumentParser) -> None:
 def service_arguments(options: argparse.Namespace) -> dict[str, Any]:
     """Returns the values of ``add_service_options``, and the key file, as keyword arguments of a service."""
     return {name: getattr(options, name) for name in ("host", "port", "key_file", "insecure")}
-
-
-def methods_help() -> str:
-    """Returns a line for each registered placement method: its name and its summary."""
-    width = max(map(len, METHODS))
-    return "\n".join(f"  {method.name:<{width}}  {method.summary}" for method in METHODS.values())

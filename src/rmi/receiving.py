@@ -7,6 +7,7 @@ an event loop fills it, and the protocol takes everything out of it before the l
 
 from __future__ import annotations
 
+import mmap
 import threading
 
 _BUFFER_BYTES = 256 * 1024  # as much as asyncio reads at a time from one connection
@@ -14,7 +15,7 @@ _BUFFER_BYTES = 256 * 1024  # as much as asyncio reads at a time from one connec
 
 class _PerThread(threading.local):
     def __init__(self) -> None:
-        self.buffer = memoryview(bytearray(_BUFFER_BYTES))
+        self.buffer = memoryview(mmap.mmap(-1, _BUFFER_BYTES))  # a page takes memory once it has been written
 
 
 _per_thread = _PerThread()

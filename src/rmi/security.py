@@ -9,8 +9,8 @@ gets no reply. The key does not keep messages secret, and a recorded message can
 
 from __future__ import annotations
 
-import ipaddress
 import os
+import socket
 import ssl
 import stat
 from typing import NamedTuple
@@ -21,6 +21,7 @@ from Pyro4 import socketutil
 from src.rmi.errors import ConfigurationError
 from src.rmi.settings import KeyFileLimits
 
+_LOOPBACK_6 = bytes(15) + b"\1"  # ::1; the module ipaddress would take a quarter of a megabyte in each process
 KEY_FILE = "SPARROW_KEY_FILE"  # the environment variable that names the key file if the command line does not
 
 
@@ -81,7 +82,9 @@ def read_key(path: str, limits: KeyFileLimits = KeyFileLimits()) -> bytes:
 
 def is_loopback(address: str) -> bool:
     """Returns whether only this machine can reach this IP address."""
-    return ipaddress.ip_address(address.partition("%")[0]).is_loopback
+    if ":" in address:
+        return socket.inet_pton(socket.AF_INET6, address.partition("%")[0]) == _LOOPBACK_6
+    return socket.inet_pton(socket.AF_INET, address)[0] == 127
 
 
 def describe_key_mismatch(our_key: bytes | None, their_signature: bytes | None) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class WireLimits:
     """How large and how complex a message may be. All processes of a cluster should have the same limits."""
 
@@ -27,7 +27,7 @@ class WireLimits:
     max_shown_bytes: int = 1000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class KeepaliveSettings:
     """When the kernel closes a connection whose other host has vanished. A peer that answers costs nothing."""
 
@@ -44,7 +44,7 @@ class KeepaliveSettings:
         return self.idle_s + self.interval_s * self.probes
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class DaemonSettings:
     """What one daemon grants its peers: time, memory and connections."""
 
@@ -70,7 +70,7 @@ class DaemonSettings:
     warning_interval_s: float = 10.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class ChannelSettings:
     """How long one channel waits for its peer, and how much it accepts from it."""
 
@@ -86,7 +86,7 @@ class ChannelSettings:
     max_calls_in_flight: int = 0x7FFF
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class NameServerLimits:
     """What may be registered with a name server."""
 
@@ -96,7 +96,7 @@ class NameServerLimits:
     max_characters: int = 1024
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class KeyFileLimits:
     """Which keys are accepted."""
 

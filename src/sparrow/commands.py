@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Union
+from typing import TYPE_CHECKING, Union
 
 from src.sparrow.messages import Address, Message, Run
 from src.sparrow.records import Record
-from src.sparrow.reports import Report
+
+if TYPE_CHECKING:  # a worker has no reports, and does without their module
+    from src.sparrow.reports import Report
 
 
 class Send(Record):

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Collection, Iterable, Sequence
 from functools import cache
 from typing import Annotated, Any, ClassVar, NamedTuple
@@ -97,7 +98,8 @@ class Message(Record):
 
     A message is declared with its receiver and the remote method that takes it, ``(to=WORKER, method="add_task")``, or with the
     message that it answers, ``(answers=Probe)``; it is then sent to the sender of that message. ``rides`` names another method of
-    the receiver: the message may share a call with the messages of that method.
+    the receiver: the message may share a call with the messages of that method. The annotation of a field has its check and an
+    example.
     """
 
     to: ClassVar[str]  # SCHEDULER or WORKER
@@ -107,6 +109,7 @@ class Message(Record):
     is_answer: ClassVar[bool]
     handler: ClassVar[str]  # the method of JobTable or WorkQueue that takes it
     checks: ClassVar[tuple[tuple[str, Any], ...]]  # for each field its name and the function that checks a value
+    examples: ClassVar[tuple[Any, ...]]  # for each field a value
 
     def __init_subclass__(cls, to: str = "", method: str = "", rides: str = "", answers: type[Message] | None = None) -> None:
         super().__init_subclass__()
@@ -117,13 +120,16 @@ class Message(Record):
         if answers is not None:
             answers.answered_by = (*answers.answered_by, cls)
         cls.handler = "_on" + re.sub("([A-Z])", r"_\1", cls.__name__).lower()
-        cls.checks = tuple((field, cls.hints[field].__metadata__[0]) for field in cls.fields)
+        known = vars(sys.modules[cls.__module__])
+        hints = [eval(cls.__annotations__[field], known) for field in cls.fields]  # get_type_hints would keep what it makes of them
+        cls.checks = tuple((field, hint.__metadata__[0]) for field, hint in zip(cls.fields, hints))
+        cls.examples = tuple(hint.__metadata__[1] for hint in hints)
         KINDS[cls.kind] = cls
 
     @classmethod
     def example(cls) -> Message:
         """Returns a message of this kind in which each field has its example."""
-        return cls.make([cls.hints[field].__metadata__[1] for field in cls.fields])
+        return cls.make(list(cls.examples))
 
 
 class Probe(Message, to=WORKER, method="find_load"):

@@ -7,7 +7,6 @@ dataclass takes twice as long to make and five times as long to compare.
 
 from __future__ import annotations
 
-import sys
 from collections import namedtuple
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
@@ -36,11 +35,10 @@ class _Slotless(type):
 
 @dataclass_transform(frozen_default=True, eq_default=False)
 class Record(tuple, metaclass=_Slotless):  # type: ignore[type-arg]  # its items are of as many types as its fields
-    """The base class of all records. A subclass declares its fields by annotations, which may be ``Annotated[type, check]``."""
+    """The base class of all records. A subclass declares its fields by annotations."""
 
     kind: ClassVar[str]
     fields: ClassVar[tuple[str, ...]]
-    hints: ClassVar[dict[str, Any]]  # field -> its annotation, resolved
 
     def __init_subclass__(cls) -> None:
         annotations: dict[str, str] = cls.__dict__.get("__annotations__", {})
@@ -48,8 +46,6 @@ class Record(tuple, metaclass=_Slotless):  # type: ignore[type-arg]  # its items
         if not own:
             return  # an intermediate base class, which has no fields
         cls.kind, cls.fields = cls.__name__, tuple(own)
-        known = vars(sys.modules[cls.__module__])
-        cls.hints = {name: eval(annotations[name], known) for name in own}  # get_type_hints would keep what it makes of them
         for name, getter in zip(own, _GETTERS):
             setattr(cls, name, getter)
         names = ", ".join(own)

@@ -1,6 +1,7 @@
 """The settings of schedulers, workers and clients: every time and every limit, each with its meaning and its unit.
 
-The settings are handed to the nodes, live and simulated. A name that ends in ``_s`` is a number of seconds of the node's clock.
+The settings are handed to the nodes, live and simulated. They are neither compared nor printed: the code
+for that would take 0.1 MB. A name that ends in ``_s`` is a number of seconds of the node's clock.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class LinkSettings:
     """The times and limits of a link to one peer."""
 
@@ -20,7 +21,7 @@ class LinkSettings:
     largest_batch: int = 10_000  # messages in one call: more would block the receiver's event loop for too long
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class ReconcileSettings:
     """How a scheduler and a worker compare what the worker holds."""
 
@@ -29,7 +30,7 @@ class ReconcileSettings:
     max_named: int = 500  # runs, and as many reservations, in one message: the next message names the following ones
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class NamingSettings:
     """How a process holds its name in the name server."""
 
@@ -38,7 +39,7 @@ class NamingSettings:
     look_s: float = 1.0  # the process that has the wanted name must answer within this time, else it counts as alive but slow
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class TallyLimits:
     """How many ended jobs a scheduler remembers, and how much of a job it shows."""
 
@@ -50,7 +51,7 @@ class TallyLimits:
     shown_placements: int = 10_000  # tasks of one job whose placement is explained, and as many reservations
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class SchedulerSettings:
     """The times and limits of a scheduler."""
 
@@ -77,7 +78,7 @@ class SchedulerSettings:
     max_asked_jobs: int = 1_000  # job ids in one call of ``stats``
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class WorkerSettings:
     """The times and limits of a worker."""
 
@@ -94,7 +95,7 @@ class WorkerSettings:
     max_at_once: int = 100  # tasks of 0 s that are run without returning to the event loop
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class ClientSettings:
     """The times and limits of a client."""
 
