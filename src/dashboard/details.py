@@ -1,4 +1,9 @@
-"""The details of one job or one worker, which are read from the schedulers when a viewer asks for them, at a limited rate."""
+"""The details of one job or one worker, which are read from the schedulers when a viewer asks for them, at a limited rate.
+
+Whoever reads the page may ask for anything at any rate. So one question is under way for each job or worker, however many ask; few
+wait, and the others are told to ask again; jobs that are in the list wait in a lane of their own, so that made-up ids do not delay
+them; that a job is unknown is remembered for a moment; and nobody waits beyond a deadline.
+"""
 
 from __future__ import annotations
 
@@ -6,63 +11,164 @@ import asyncio
 import json
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine, Iterable, Mapping
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
+from contextlib import asynccontextmanager
 
 from src.dashboard.answers import parsed_details
-from src.dashboard.settings import MonitorSettings
-from src.dashboard.target import Target
+from src.dashboard.documents import Document
+from src.dashboard.settings import DetailSettings
+from src.dashboard.target import UP, Target
 from src.dashboard.views import JobRow, OwnedJobDetails, WorkerTask
+from src.sparrow.schema import UnreadableError
+
+Key = tuple[str, str]  # "job" and its id, or "worker" and its name
+
+
+class UnknownError(LookupError):
+    """Raised if nobody knows the job or the worker. The text says so to a viewer."""
+
+
+class TryLaterError(LookupError):
+    """Raised if it cannot be found out at present. The text says why to a viewer."""
+
+
+class Lane:
+    """Lets one question in at a time, and few wait. A pause follows that grows with the time that the question took."""
+
+    def __init__(self, settings: DetailSettings) -> None:
+        self._settings = settings
+        self._lock = asyncio.Lock()
+        self._inside = 0
+        self._free_at = 0.0  # monotonic
+
+    @asynccontextmanager
+    async def enter(self) -> AsyncIterator[None]:
+        """Waits for its turn. Raises TryLaterError at once if too many wait."""
+        if self._inside > self._settings.max_waiting:
+            raise TryLaterError("too many questions for details are under way: ask again in a moment")
+        self._inside += 1
+        try:
+            async with self._lock:
+                await asyncio.sleep(max(0.0, self._free_at - time.monotonic()))
+                began = time.monotonic()
+                try:
+                    yield
+                finally:
+                    took_s = time.monotonic() - began
+                    self._free_at = began + took_s + max(self._settings.pause_s, self._settings.pause_share * took_s)
+        finally:
+            self._inside -= 1
 
 
 class DetailReader:
-    """Reads the details of jobs from all schedulers, one question at a time. It is not thread-safe."""
+    """Reads the details of jobs from schedulers. It is not thread-safe."""
 
-    def __init__(self, schedulers: Mapping[str, Target], settings: MonitorSettings) -> None:
+    def __init__(self, schedulers: Mapping[str, Target], settings: DetailSettings) -> None:
         self._schedulers = schedulers
         self._settings = settings
-        self._one_question = asyncio.Lock()
+        self._listed, self._unlisted, self._of_workers = Lane(settings), Lane(settings), Lane(settings)
 
-    async def jobs(self, ids: list[str]) -> dict[str, OwnedJobDetails]:
-        """Returns id -> details of those of the jobs that a scheduler knows."""
-        if not ids:
-            return {}
-        async with self._one_question:
-            answers = await asyncio.gather(*(_read(scheduler, json.dumps(ids)) for scheduler in self._schedulers.values()))
-            await asyncio.sleep(self._settings.details_pause_s)
-        return {id: job for answer in answers for id, job in answer.items()}
+    async def job(self, id: str, owner: str | None) -> OwnedJobDetails:
+        """Returns the details of a job. ``owner`` is its scheduler if it is in the list of jobs, else None: then all are asked.
+
+        Raises UnknownError or TryLaterError, with the reason, if there are none.
+        """
+        async with (self._unlisted if owner is None else self._listed).enter():
+            asked = [target for name, target in self._schedulers.items() if owner in (None, name)]
+            up = [target for target in asked if target.state == UP]
+            answers = await asyncio.gather(*(self._read(target, [id]) for target in up))
+        for answer in answers:
+            if answer:
+                return answer[id]
+        mute = [target.name for target, answer in zip(up, answers) if answer is None]
+        if mute:
+            raise TryLaterError(f"{', '.join(mute[:5])} has not answered: ask again in a moment")
+        gone = [target.name for target in asked if target.state != UP]
+        if not up and owner is None:
+            raise TryLaterError("no scheduler answers: ask again when one is back")
+        if gone:
+            raise UnknownError(f"the details of this job are not to be had: {', '.join(gone[:5])} does not answer any more")
+        raise UnknownError("no scheduler knows a job of that id, or not any more: each remembers some hundred ended jobs in detail")
+
+    async def jobs(self, ids: Mapping[str, list[str]]) -> dict[str, OwnedJobDetails]:
+        """Returns id -> details of jobs, given as scheduler -> ids, as far as the schedulers answer. Raises TryLaterError."""
+        async with self._of_workers.enter():
+            targets = [target for name in ids if (target := self._schedulers.get(name)) is not None and target.state == UP]
+            answers = await asyncio.gather(*(self._read(target, ids[target.name]) for target in targets))
+        return {id: job for answer in answers for id, job in (answer or {}).items()}
+
+    async def _read(self, scheduler: Target, ids: list[str]) -> dict[str, OwnedJobDetails] | None:
+        """Returns id -> details of the jobs that one scheduler knows; None if it does not answer, or nothing that can be read."""
+        try:
+            fetching = scheduler.fetch("stats", json.dumps(ids), True, True)
+            answer = await asyncio.wait_for(fetching, self._settings.answer_s)
+            parsing = asyncio.get_running_loop().run_in_executor(None, parsed_details, answer, ids)
+            jobs = await parsing  # in a thread: it takes long for a job of many tasks
+        except (LookupError, UnreadableError, asyncio.TimeoutError):
+            return None
+        return {id: {**job, "scheduler": scheduler.name} for id, job in jobs.items()}
 
 
 class DetailCache:
-    """A cache of details, also of those that are being read, so that many viewers cost no more than one. It is not thread-safe."""
+    """The documents of details, also those being made, so that many viewers cost no more than one. It is not thread-safe."""
 
-    def __init__(self, settings: MonitorSettings) -> None:
+    def __init__(self, settings: DetailSettings) -> None:
         self._settings = settings
-        self._entries: OrderedDict[tuple[str, str], tuple[float, asyncio.Task[Any]]] = OrderedDict()
+        self._making: dict[Key, asyncio.Task[Document]] = {}
+        self._made: OrderedDict[Key, tuple[float, Document]] = OrderedDict()  # the oldest first, with the time when it was made
+        self._unknown: OrderedDict[Key, tuple[float, str]] = OrderedDict()  # with the text of the error
 
-    async def get(self, key: tuple[str, str], read: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
-        """Returns the result of ``read`` for this key, and calls ``read`` if there is none of the last ``details_s`` seconds."""
+    async def get(self, key: Key, make: Callable[[], Coroutine[None, None, Document]]) -> Document:
+        """Returns the document of this key, and calls ``make`` if there is none of the last ``kept_s`` seconds.
+
+        Raises TryLaterError after ``deadline_s`` seconds, and what ``make`` raises.
+        """
         now = time.monotonic()
-        for old in [old for old, (at, task) in self._entries.items() if task.done() and now - at > self._settings.details_s]:
-            del self._entries[old]
-        if key not in self._entries:
-            self._entries[key] = now, asyncio.get_running_loop().create_task(read())
-            if len(self._entries) > self._settings.max_details:
-                self._entries.popitem(last=False)
-        return await asyncio.shield(self._entries[key][1])
+        self._forget(now)
+        if key in self._made:
+            return self._made[key][1]
+        if key in self._unknown:
+            raise UnknownError(self._unknown[key][1])
+        if key not in self._making:
+            task = self._making[key] = asyncio.get_running_loop().create_task(self._make(key, make))
+            task.add_done_callback(lambda done: done.cancelled() or done.exception())  # there may be nobody left who waits for it
+        try:
+            return await asyncio.wait_for(asyncio.shield(self._making[key]), self._settings.deadline_s)
+        except asyncio.TimeoutError:
+            raise TryLaterError("the schedulers have not answered in time: ask again in a moment") from None
+
+    async def _make(self, key: Key, make: Callable[[], Coroutine[None, None, Document]]) -> Document:
+        try:
+            document = await make()
+        except UnknownError as error:
+            self._unknown[key] = time.monotonic(), str(error)
+            if len(self._unknown) > self._settings.max_unknown:
+                self._unknown.popitem(last=False)
+            raise
+        finally:
+            del self._making[key]
+        self._made[key] = time.monotonic(), document
+        if len(self._made) > self._settings.max_kept:
+            self._made.popitem(last=False)
+        return document
+
+    def _forget(self, now: float) -> None:
+        for old, kept_s in ((self._made, self._settings.kept_s), (self._unknown, self._settings.unknown_s)):
+            while old and now - next(iter(old.values()))[0] > kept_s:
+                old.popitem(last=False)
 
 
-def jobs_to_search(jobs: Iterable[JobRow], max_tasks: int) -> list[str]:
-    """Returns the ids of the jobs to search for the tasks of a worker.
+def jobs_to_search(jobs: Iterable[JobRow], max_tasks: int) -> dict[str, list[str]]:
+    """Returns the jobs to search for the tasks of a worker: scheduler -> ids.
 
     Open jobs come first, then the newest ones. Together the jobs have at most ``max_tasks`` tasks.
     """
-    ids = []
+    ids: dict[str, list[str]] = {}
     left = max_tasks
     for job in sorted(jobs, key=lambda row: row["state"] != "running"):
         left -= job["tasks"]
         if left >= 0:
-            ids.append(job["id"])
+            ids.setdefault(job["scheduler"], []).append(job["id"])
     return ids
 
 
@@ -84,12 +190,3 @@ def tasks_of_worker(name: str, jobs: Iterable[OwnedJobDetails]) -> list[WorkerTa
         for number, task in enumerate(job["tasks"])
         if task["worker"] == name or name in task["lost_on"]
     ]
-
-
-async def _read(scheduler: Target, ids: str) -> dict[str, OwnedJobDetails]:
-    """Returns id -> details of the jobs that one scheduler knows; empty if it does not answer or its answer is malformed."""
-    try:
-        jobs = parsed_details(await scheduler.fetch("stats", ids, True))
-    except (LookupError, ValueError, TypeError):
-        return {}
-    return {id: {**job, "scheduler": scheduler.name} for id, job in jobs.items()}

@@ -65,12 +65,15 @@ class History:
         since, before = self._totals[0]
         return (self._total - before) / (now - since) if now > since else 0.0
 
-    def add_ended_jobs(self, jobs: Iterable[JobRow]) -> None:
-        """Remembers the responses of those of the jobs that have ended, each job once."""
+    def add_ended_jobs(self, now: float, jobs: Iterable[JobRow]) -> None:
+        """Remembers the responses of those of the jobs that have ended, each job once. Those with a failed task do not count.
+
+        A job ended at ``now`` at the latest: the clock of its scheduler may be wrong.
+        """
         for job in jobs:
-            if job["state"] != "running" and job["id"] not in self._known:
+            if job["state"] == "done" and job["id"] not in self._known:
                 self._known[job["id"]] = None
-                self._ended.append((job["submitted"] + job["response_s"], job["response_s"]))
+                self._ended.append((min(now, job["submitted"] + job["response_s"]), job["response_s"]))
         while len(self._known) > self.settings.max_ended_jobs:
             del self._known[next(iter(self._known))]
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from src.dashboard.views import BinnedDistribution, Distribution, MethodRow
+from src.dashboard.ledger import Account
+from src.dashboard.recent import Recent
+from src.dashboard.views import BinnedDistribution, Distribution, MethodRow, RecentView
 from src.sparrow.metrics import Histogram
 from src.sparrow.placement import METHODS
-from src.sparrow.reports import MethodInfo, MethodStats, SchedulerStats, Spread
+from src.sparrow.reports import MethodInfo, SchedulerStats
 
 BINS_PER_DECADE = 20  # in the distribution of response over ideal: each bin is 12 % wide
 
@@ -21,21 +22,21 @@ def merged_registry(schedulers: Mapping[str, SchedulerStats]) -> list[MethodInfo
     """
     known: dict[str, MethodInfo] = {}
     for stats in schedulers.values():
-        for method in stats.get("registry", ()):
+        for method in stats["registry"]:
             known.setdefault(method["name"], method)
     if not known:
         return METHODS.to_dicts()
     return [known[name] for name in _in_order(known, METHODS.names())]
 
 
-def merged_methods(schedulers: Mapping[str, SchedulerStats], registry: Sequence[MethodInfo]) -> dict[str, MethodRow]:
-    """Returns the counts of each method that has been used, and the distributions of its times, over all schedulers.
+def method_rows(accounts: Mapping[str, Account], recent: Recent, registry: Sequence[MethodInfo]) -> dict[str, MethodRow]:
+    """Returns the row of each method that has been used, from its account.
 
     The methods have the order of the registry; methods that are not in it come last.
     """
-    seen = sorted({name for stats in schedulers.values() for name in stats["methods"]})
-    order = _in_order(seen, [method["name"] for method in registry])
-    return {name: _merged([stats["methods"][name] for stats in schedulers.values() if name in stats["methods"]]) for name in order}
+    loads = recent.offered_loads()
+    order = _in_order(sorted(accounts), [method["name"] for method in registry])
+    return {name: _row(accounts[name], recent.view(name, loads)) for name in order}
 
 
 def binned(histogram: Iterable[tuple[float, int]]) -> list[list[float]]:
@@ -57,26 +58,21 @@ def _in_order(names: Iterable[str], first: Sequence[str]) -> list[str]:
     return [*(name for name in first if name in there), *(name for name in there if name not in first)]
 
 
-def _merged(parts: Sequence[MethodStats]) -> MethodRow:
-    counts: Counter[str] = Counter()
-    for part in parts:
-        counts.update(part["counts"])
-    slowdown = _histogram(part["slowdown"] for part in parts)
-    binned_slowdown: BinnedDistribution = {**_distribution(slowdown), "histogram": binned(slowdown.buckets())}
-    return {
-        "counts": dict(counts),
-        "response_s": _distribution(_histogram(part["response_s"] for part in parts)),
-        "slowdown": binned_slowdown,
-        "wait_s": _distribution(_histogram(part["wait_s"] for part in parts)),
-        "service_s": _distribution(_histogram(part["service_s"] for part in parts)),
+def _row(account: Account, recent: RecentView) -> MethodRow:
+    times = account.times
+    binned_slowdown: BinnedDistribution = {
+        **_distribution(times["slowdown"]),
+        "histogram": binned(times["slowdown"].buckets()),
     }
-
-
-def _histogram(spreads: Iterable[Spread]) -> Histogram:
-    merged = Histogram()
-    for spread in spreads:
-        merged.merge(spread)
-    return merged
+    return {
+        "counts": dict(account.counts),
+        "response_s": _distribution(times["response_s"]),
+        "slowdown": binned_slowdown,
+        "last_wait_s": _distribution(times["last_wait_s"]),
+        "wait_s": _distribution(times["wait_s"]),
+        "service_s": _distribution(times["service_s"]),
+        "recent": recent,
+    }
 
 
 def _distribution(histogram: Histogram) -> Distribution:

@@ -9,32 +9,29 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-import gzip
-import hashlib
-import json
 import logging
 import threading
 import time
 from dataclasses import dataclass, replace
-from typing import Optional
+from typing import Any
 
 from src.cluster.registry import NameServer, parse_address
-from src.dashboard.answers import parsed_load, parsed_stats
-from src.dashboard.details import DetailCache, DetailReader, jobs_to_search, tasks_of_worker
+from src.dashboard.answers import parsed_load, parsed_stats, scheduler_greeting, worker_greeting
+from src.dashboard.details import DetailCache, DetailReader, UnknownError, jobs_to_search, tasks_of_worker
+from src.dashboard.documents import Document
 from src.dashboard.history import History
 from src.dashboard.settings import MonitorSettings
-from src.dashboard.snapshot import SampledWorker, build
-from src.dashboard.target import Connector, Question, Target
+from src.dashboard.snapshot import Memory, SampledScheduler, SampledWorker, build
+from src.dashboard.target import UP, Connector, Question, Target
 from src.dashboard.views import JobView, NameServerView, StatsView, WorkerView
 from src.rmi.errors import UnavailableError
 from src.sparrow.names import SCHEDULERS, WORKERS
 from src.sparrow.reports import SchedulerStats
 
-ASK_STATS = Question("stats", ("[]", False), parsed_stats)
-ASK_LOAD = Question("find_load", (), parsed_load)
+ASK_STATS = Question("stats", ("[]", False), parsed_stats, scheduler_greeting)
+ASK_LOAD = Question("find_load", (), parsed_load, worker_greeting)
 
-JobFuture = concurrent.futures.Future[Optional[JobView]]
-WorkerFuture = concurrent.futures.Future[Optional[WorkerView]]
+DocumentFuture = concurrent.futures.Future[Document]
 
 log = logging.getLogger("sparrow.monitor")
 
@@ -45,10 +42,8 @@ class Snapshot:
 
     data: StatsView
     schedulers: dict[str, SchedulerStats]  # the last answer of each scheduler that is up
-    stats: bytes  # ``data`` as JSON
-    stats_gzip: bytes
-    status: bytes  # the load of each worker that is up, as JSON
-    etag: str
+    stats: Document  # ``data``
+    status: Document  # the load of each worker that is up
     made_at: float
     next_at: float  # when viewers should ask for the next one
 
@@ -77,7 +72,7 @@ class Monitor:
         self.names = NameServer(*parse_address(nameserver), key)
         self.settings = settings
         self._key = key
-        self._history = History(settings.history)
+        self._memory = Memory(History(settings.history))
         self._workers: dict[str, Target] = {}  # name in the name server -> target
         self._schedulers: dict[str, Target] = {}
         self._nameserver: NameServerView = {"address": str(self.names), "up": False, "since": None, "error": ""}
@@ -120,12 +115,12 @@ class Monitor:
         """Returns whether the latest snapshot is recent, so that the sampling works."""
         return self.latest.age_s() < 3 * self.settings.idle_round_s
 
-    def job(self, id: str) -> JobFuture:
-        """Returns a future of the details of a job; of None if no scheduler knows the job."""
+    def job(self, id: str) -> DocumentFuture:
+        """Returns a future of the details of a job. It raises UnknownError or TryLaterError, with the reason, if there are none."""
         return asyncio.run_coroutine_threadsafe(self._cache.get(("job", id), lambda: self._job(id)), self._loop)
 
-    def worker(self, name: str) -> WorkerFuture:
-        """Returns a future of the details of a worker; of None if the worker is unknown."""
+    def worker(self, name: str) -> DocumentFuture:
+        """Returns a future of the details of a worker. It raises UnknownError or TryLaterError, with the reason."""
         return asyncio.run_coroutine_threadsafe(self._cache.get(("worker", name), lambda: self._worker(name)), self._loop)
 
     # The rest runs in the thread of the monitor.
@@ -133,8 +128,8 @@ class Monitor:
     async def _main(self, ready: threading.Event) -> None:
         self._loop, self._wake = asyncio.get_running_loop(), asyncio.Event()
         self._connector = Connector(self._key, self.settings.max_connecting, self.settings.target)
-        self._reader = DetailReader(self._schedulers, self.settings)
-        self._cache = DetailCache(self.settings)
+        self._reader = DetailReader(self._schedulers, self.settings.details)
+        self._cache = DetailCache(self.settings.details)
         ready.set()
         names = self._loop.create_task(self._poll_names())
         try:
@@ -195,18 +190,15 @@ class Monitor:
             target.check_deadline()
         self._forget_gone(now)
         workers = {name[len(WORKERS) :]: _sampled(target) for name, target in self._workers.items() if target.state != "new"}
-        schedulers = {name: target.answer for name, target in self._schedulers.items() if target.state == "up"}
-        gone = {name: target.last_seen for name, target in self._schedulers.items() if target.state == "gone"}
-        data = build(now, self._nameserver, workers, schedulers, gone, self._history)
-        stats = json.dumps(data, separators=(",", ":")).encode()
-        status = json.dumps({name: row["load"] for name, row in data["workers"].items() if row["state"] == "up"}).encode()
+        schedulers = {
+            name: SampledScheduler(**_member(t), stats=t.answer) for name, t in self._schedulers.items() if t.state != "new"
+        }
+        data = build(now, self._nameserver, workers, schedulers, self._memory)
         return Snapshot(
             data=data,
-            schedulers=schedulers,
-            stats=stats,
-            stats_gzip=gzip.compress(stats, 3, mtime=0),
-            status=status,
-            etag=hashlib.sha256(stats).hexdigest()[:20],
+            schedulers={name: target.answer for name, target in self._schedulers.items() if target.state == UP},
+            stats=Document.of(data, level=3),
+            status=Document.of({name: row["load"] for name, row in data["workers"].items() if row["state"] == UP}),
             made_at=time.monotonic(),
             next_at=until + self.settings.margin_s,
         )
@@ -226,8 +218,8 @@ class Monitor:
             began = time.monotonic()
             try:
                 found = await asyncio.wait_for(self.names.list("sparrow."), settings.names_answer_s)
-                self._update_targets(self._schedulers, SCHEDULERS, ASK_STATS, found)
-                self._update_targets(self._workers, WORKERS, ASK_LOAD, found)
+                self._update_targets(self._schedulers, SCHEDULERS, ASK_STATS, found, settings.max_schedulers)
+                self._update_targets(self._workers, WORKERS, ASK_LOAD, found, settings.max_workers)
                 self._set_nameserver(True, "")
             except (UnavailableError, asyncio.TimeoutError) as error:
                 self._set_nameserver(False, str(error) or f"the name server at {self.names} does not answer")
@@ -246,10 +238,15 @@ class Monitor:
             self._nameserver = {"address": str(self.names), "up": up, "since": round(time.time(), 1), "error": error}
             self._wake.set()
 
-    def _update_targets(self, group: dict[str, Target], prefix: str, question: Question, found: dict[str, str]) -> None:
-        """Adds a target for each name with this prefix that is new or has a new uri, and notes which targets are registered."""
+    def _update_targets(self, group: dict[str, Target], prefix: str, question: Question, found: dict[str, str], most: int) -> None:
+        """Adds a target for each name with this prefix that is new or has a new uri, and notes which targets are registered.
+
+        At most ``most`` are sampled. Those that come later are left out until others are forgotten.
+        """
         for name, uri in found.items():
-            if name.startswith(prefix) and (name not in group or group[name].uri != uri):
+            if not name.startswith(prefix) or (name not in group and len(group) >= most):
+                continue
+            if name not in group or group[name].uri != uri:
                 former = group.pop(name, None)
                 target = group[name] = Target(name, uri, question, self._wake.set, self._connector)
                 if former is not None:
@@ -261,19 +258,21 @@ class Monitor:
 
     # Details
 
-    async def _job(self, id: str) -> JobView | None:
-        job = (await self._reader.jobs([id])).get(id)
-        return None if job is None else {**job, "now": round(time.time(), 3)}
+    async def _job(self, id: str) -> Document:
+        owner = next((row["scheduler"] for row in self.latest.data["jobs"] if row["id"] == id), None)
+        job = await self._reader.job(id, owner)
+        view: JobView = {**job, "now": round(time.time(), 3)}
+        return await self._document(view)
 
-    async def _worker(self, name: str) -> WorkerView | None:
+    async def _worker(self, name: str) -> Document:
         data = self.latest.data
         row = data["workers"].get(name)
         if row is None:
-            return None
-        jobs = await self._reader.jobs(jobs_to_search(data["jobs"], self.settings.max_detailed_tasks))
+            raise UnknownError("no worker of that name is known")
+        jobs = await self._reader.jobs(jobs_to_search(data["jobs"], self.settings.details.max_tasks))
         target = self._workers.get(WORKERS + name)
         now = time.time()
-        return {
+        view: WorkerView = {
             **row,
             "now": round(now, 3),
             "name": name,
@@ -282,17 +281,21 @@ class Monitor:
                 scheduler: stats["workers"][name] for scheduler, stats in self.latest.schedulers.items() if name in stats["workers"]
             },
             "tasks": tasks_of_worker(name, jobs.values()),
-            "history": self._history.worker(name, now),
+            "history": self._memory.history.worker(name, now),
         }
+        return await self._document(view)
+
+    async def _document(self, view: JobView | WorkerView) -> Document:
+        """Encodes in a thread: a job of 50,000 tasks takes a while."""
+        return await self._loop.run_in_executor(None, Document.of, view)
+
+
+def _member(target: Target) -> dict[str, Any]:
+    """Returns the fields of a ``Member``."""
+    fields = ("state", "since", "last_seen", "reason", "registered")
+    return {field: getattr(target, field) for field in fields}
 
 
 def _sampled(target: Target) -> SampledWorker:
-    slots = target.greeting.get("slots")
-    return SampledWorker(
-        load=target.answer or 0,
-        slots=slots if isinstance(slots, int) and slots > 0 else 1,
-        up=target.state == "up",
-        last_seen=target.last_seen,
-        gone_since=target.gone_since,
-        reason=target.reason,
-    )
+    slots = 1 if target.greeting is None else target.greeting["slots"]
+    return SampledWorker(**_member(target), load=target.answer or 0, slots=slots)

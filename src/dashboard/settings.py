@@ -9,6 +9,22 @@ from src.dashboard.target import TargetSettings
 
 
 @dataclass(frozen=True)
+class DetailSettings:
+    """How the details of jobs and workers are asked for. A name that ends in ``_s`` is a number of seconds."""
+
+    kept_s: float = 1.0  # details are read again after this time
+    max_kept: int = 32  # jobs and workers whose details are kept
+    unknown_s: float = 2.0  # that a job is unknown is found out again after this time
+    max_unknown: int = 1_000  # unknown jobs and workers that are remembered
+    deadline_s: float = 3.0  # the longest time that a viewer waits for details
+    answer_s: float = 2.0  # the longest time that a scheduler has for an answer
+    max_waiting: int = 16  # questions that wait for their turn, of each kind
+    pause_s: float = 0.04  # between two questions of a kind to the schedulers
+    pause_share: float = 2.0  # a question that takes t seconds is followed by a pause of this many times t
+    max_tasks: int = 5_000  # tasks of the jobs that are searched for the tasks of one worker
+
+
+@dataclass(frozen=True)
 class MonitorSettings:
     """How often the cluster is sampled, and how much of it is remembered. A name that ends in ``_s`` is a number of seconds."""
 
@@ -23,10 +39,9 @@ class MonitorSettings:
     names_share: float = 50.0  # an answer of the name server that takes t seconds is followed by a pause of this many times t
     names_answer_s: float = 3.0  # the time that the name server has for an answer
     forget_s: float = 600.0  # a target that is gone, and not in the name server, is forgotten after this time
-    details_s: float = 1.0  # the details of a job or a worker are read again after this time
-    details_pause_s: float = 0.04  # between two questions for details to the schedulers
-    max_details: int = 32  # jobs and workers whose details are remembered
-    max_detailed_tasks: int = 5_000  # tasks of the jobs that are searched for the tasks of one worker
+    max_schedulers: int = 200  # that are sampled: the first that were found
+    max_workers: int = 20_000
     max_connecting: int = 64  # connections that are being made at a time
     target: TargetSettings = field(default_factory=TargetSettings)
+    details: DetailSettings = field(default_factory=DetailSettings)
     history: HistorySettings = field(default_factory=HistorySettings)

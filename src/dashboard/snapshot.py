@@ -7,18 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
+from src.dashboard.condition import Condition
 from src.dashboard.history import History, HistoryPoint
-from src.dashboard.methods import merged_methods, merged_registry
-from src.dashboard.views import (
-    AnySchedulerRow,
-    JobRow,
-    MethodRow,
-    NameServerView,
-    Quantiles,
-    StatsView,
-    Totals,
-    WorkerRow,
-)
+from src.dashboard.ledger import Account, Ledger
+from src.dashboard.methods import merged_registry, method_rows
+from src.dashboard.recent import Recent
+from src.dashboard.views import JobRow, NameServerView, Quantiles, SchedulerRow, State, StatsView, Totals, WorkerRow
 from src.sparrow.metrics import percentile
 from src.sparrow.reports import SchedulerStats
 
@@ -28,36 +22,67 @@ MAX_JOBS = 100  # jobs in the list
 
 
 @dataclass(frozen=True)
-class SampledWorker:
-    """A worker as the monitor knows it. Times are seconds since 1970."""
+class Member:
+    """A worker or a scheduler as the monitor knows it. Times are seconds since 1970."""
+
+    state: State
+    since: float  # when ``state`` took its present value
+    last_seen: float | None  # None if it has never answered
+    reason: str  # why it is not up
+    registered: bool  # whether its name is in the name server
+
+    @property
+    def gone_since(self) -> float | None:
+        """When it became gone; None if it is not."""
+        return self.since if self.state == "gone" else None
+
+
+@dataclass(frozen=True)
+class SampledWorker(Member):
+    """A worker, with its last answer."""
 
     load: int
     slots: int
-    up: bool
-    last_seen: float | None  # None if it has never answered
-    gone_since: float | None
-    reason: str  # why it is gone
+
+
+@dataclass(frozen=True)
+class SampledScheduler(Member):
+    """A scheduler, with its last answer; None if it has never given one."""
+
+    stats: SchedulerStats | None
+
+
+class Memory:
+    """What is remembered from one snapshot to the next."""
+
+    def __init__(self, history: History) -> None:
+        self.history = history
+        self.ledger = Ledger(history.settings.rate_s)
+        self.recent = Recent()
+        self.condition = Condition()
 
 
 def build(
     now: float,
     nameserver: NameServerView,
     workers: Mapping[str, SampledWorker],
-    schedulers: Mapping[str, SchedulerStats],
-    gone_schedulers: Mapping[str, float | None],
-    history: History,
+    schedulers: Mapping[str, SampledScheduler],
+    memory: Memory,
 ) -> StatsView:
-    """Returns the document, and adds a point to the history. ``now`` is in seconds since 1970.
-
-    ``schedulers`` has the last answer of each scheduler that is up; ``gone_schedulers`` has the time of the last answer of each of
-    the others, in seconds since 1970.
-    """
-    rows = {name: _worker_row(name, workers[name], schedulers, now) for name in sorted(workers, key=natural)}
+    """Returns the document, and adds a point to the history. ``now`` is in seconds since 1970."""
+    history, ledger = memory.history, memory.ledger
+    up = {name: member.stats for name, member in schedulers.items() if member.state == "up" and member.stats is not None}
+    rows = {name: _worker_row(name, workers[name], up, now) for name in sorted(workers, key=natural)}
+    scheduler_rows = {name: _scheduler_row(schedulers[name]) for name in sorted(schedulers, key=natural)}
     jobs = newest(schedulers)
-    history.add_ended_jobs(jobs)
-    registry = merged_registry(schedulers)
-    methods = merged_methods(schedulers, registry)
-    totals = _totals(now, rows, schedulers, methods, history)
+    history.add_ended_jobs(now, jobs)
+    registry = merged_registry(up)
+    grown = [growth for name, stats in up.items() for growth in ledger.told(name, stats)]
+    ledger.forget(schedulers)
+    accounts = ledger.totals()
+    totals = _totals(now, rows, up, accounts, history)
+    memory.recent.add(now, totals["slots"], grown)
+    left = [name for name, member in (*workers.items(), *schedulers.items()) if member.gone_since and not member.registered]
     tail = history.responses(now, TAIL_S)
     p95_s = round(percentile(tail, 95), 4) if tail else None
     point = HistoryPoint(totals["running"], totals["queued"], totals["tasks_per_s"], p95_s, totals["workers"])
@@ -65,11 +90,12 @@ def build(
     return {
         "now": round(now, 3),
         "nameserver": nameserver,
+        "cluster": memory.condition.view(now, nameserver, rows, scheduler_rows, left),
         "totals": totals,
         "workers": rows,
-        "schedulers": _scheduler_rows(schedulers, gone_schedulers),
+        "schedulers": scheduler_rows,
         "registry": registry,
-        "methods": methods,
+        "methods": method_rows(accounts, memory.recent, registry),
         "history": history.columns(now),
         "jobs": jobs,
     }
@@ -91,34 +117,40 @@ def natural(name: str) -> list[Any]:
     return parts
 
 
-def newest(schedulers: Mapping[str, SchedulerStats]) -> list[JobRow]:
-    """Returns the newest jobs of all schedulers, the newest first, with times rounded to microseconds."""
-    jobs: list[JobRow] = []
-    for name, stats in schedulers.items():
-        for job in stats["jobs"]:
-            rounded = {key: round(value, 6) if isinstance(value, float) else value for key, value in job.items()}
-            jobs.append(cast(JobRow, {**rounded, "scheduler": name}))
-    jobs.sort(key=lambda row: (-row["submitted"], row["id"]))
-    return jobs[:MAX_JOBS]
+def newest(schedulers: Mapping[str, SampledScheduler]) -> list[JobRow]:
+    """Returns the newest jobs of all schedulers, the newest first, with times rounded to microseconds.
+
+    Of a scheduler that is not up only ended jobs are listed: its clients hand the others over, under the same ids.
+    """
+    jobs: dict[str, JobRow] = {}
+    for name, member in sorted(schedulers.items(), key=lambda item: item[1].state != "up"):
+        for job in member.stats["jobs"] if member.stats is not None else ():
+            if job["id"] not in jobs and (member.state == "up" or job["state"] != "running"):
+                rounded = {key: round(value, 6) if isinstance(value, float) else value for key, value in job.items()}
+                jobs[job["id"]] = cast(JobRow, {**rounded, "scheduler": name})
+    return sorted(jobs.values(), key=lambda row: (-row["submitted"], row["id"]))[:MAX_JOBS]
 
 
 def _totals(
     now: float,
     rows: Mapping[str, WorkerRow],
     schedulers: Mapping[str, SchedulerStats],
-    methods: Mapping[str, MethodRow],
+    accounts: Mapping[str, Account],
     history: History,
 ) -> Totals:
     up = [row for row in rows.values() if row["state"] == "up"]
+    states = Counter(row["state"] for row in rows.values())
     counts: Counter[str] = Counter()
-    for method in methods.values():
-        counts.update(method["counts"])
+    for account in accounts.values():
+        counts.update(account.counts)
     running = sum(row["running"] for row in up)
     open_tasks = sum(stats["open_tasks"]["running"] + stats["open_tasks"]["waiting"] for stats in schedulers.values())
     responses = history.responses(now, history.settings.kept_s)
     return {
         "workers": len(up),
-        "workers_gone": len(rows) - len(up),
+        "workers_silent": states["silent"],
+        "workers_gone": states["gone"],
+        "workers_unreadable": states["unreadable"],
         "slots": sum(row["slots"] for row in up),
         "running": running,
         "queued": max(0, open_tasks - running) if schedulers else sum(row["queued"] for row in up),
@@ -127,6 +159,8 @@ def _totals(
         "response_s": _quantiles(responses),
         "response_jobs": len(responses),
         "jobs": counts["jobs"],
+        "jobs_ended": sum(account.ended_jobs for account in accounts.values()),
+        "jobs_failed": counts["failed_jobs"],
         "open_jobs": sum(stats["open_jobs"] for stats in schedulers.values()),
         "tasks_done": counts["done"],
         "retried": counts["retried"],
@@ -150,39 +184,39 @@ def _worker_row(name: str, worker: SampledWorker, schedulers: Mapping[str, Sched
     load = worker.load
     if held and (worker.last_seen is None or now - worker.last_seen > FRESH_S):
         load = sum(entry["runs"] + entry["reservations"] for entry in held)
-    load = load if worker.up else 0
+    load = load if worker.state == "up" else 0
     running = min(load, worker.slots)
     runs = sum(entry["runs"] for entry in held)
     queued = min(load - running, max(0, runs - running)) if held else load - running
     return {
-        "state": "up" if worker.up else "gone",
+        "state": worker.state,
+        "since": round(worker.since, 1),
         "load": load,
         "running": running,
         "queued": queued,
         "reservations": load - running - queued,
         "slots": worker.slots,
-        "done": sum(entry.get("done", 0) for entry in held),
+        "done": sum(entry["done"] for entry in held),
         "last_seen": _rounded(worker.last_seen),
         "gone_since": _rounded(worker.gone_since),
         "reason": worker.reason,
     }
 
 
-def _scheduler_rows(schedulers: Mapping[str, SchedulerStats], gone: Mapping[str, float | None]) -> dict[str, AnySchedulerRow]:
-    rows: dict[str, AnySchedulerRow] = {}
-    for name in sorted(schedulers, key=natural):
-        stats = schedulers[name]
-        rows[name] = {
-            "state": "up",
-            "method": stats["method"],
-            "open_jobs": stats["open_jobs"],
-            "open_tasks": stats["open_tasks"],
-            "uptime_s": round(stats["uptime_s"], 1),
-            "workers": len(stats["workers"]),
-        }
-    for name, last_seen in gone.items():
-        rows[name] = {"state": "gone", "last_seen": last_seen}
-    return rows
+def _scheduler_row(scheduler: SampledScheduler) -> SchedulerRow:
+    stats = scheduler.stats
+    return {
+        "state": scheduler.state,
+        "since": round(scheduler.since, 1),
+        "last_seen": _rounded(scheduler.last_seen),
+        "gone_since": _rounded(scheduler.gone_since),
+        "reason": scheduler.reason,
+        "method": None if stats is None else stats["method"],
+        "open_jobs": None if stats is None else stats["open_jobs"],
+        "open_tasks": None if stats is None else stats["open_tasks"],
+        "uptime_s": None if stats is None else round(stats["uptime_s"], 1),
+        "workers": None if stats is None else len(stats["workers"]),
+    }
 
 
 def _rounded(value: float | None) -> float | None:

@@ -6,9 +6,11 @@ Names and units are those of ``sparrow.reports``: a field that ends in ``_s`` is
 
 from __future__ import annotations
 
-from typing import Literal, TypedDict, Union
+from typing import Literal, TypedDict
 
 from src.sparrow.reports import JobDetails, JobLine, MethodInfo, OpenTasks, WorkerStats
+
+State = Literal["up", "silent", "gone", "unreadable"]  # of a worker or a scheduler: see ``target.Target``
 
 
 class NameServerView(TypedDict):
@@ -28,11 +30,24 @@ class Quantiles(TypedDict):
     p99: float | None
 
 
+class ClusterView(TypedDict):
+    """Whether the cluster works: see ``condition``."""
+
+    state: Literal["ok", "degraded", "down"]
+    since: float  # when ``state`` took its present value
+    reasons: list[str]  # whole sentences, the gravest first; empty if it is ok
+
+
 class Totals(TypedDict):
-    """The figures of the whole cluster. Responses are those of the jobs that ended in the last ten minutes."""
+    """The figures of the whole cluster. Responses are those of the jobs that ended in the last ten minutes, without a failed task.
+
+    ``jobs``, ``jobs_ended``, ``jobs_failed``, ``tasks_done``, ``retried`` and ``failed`` never fall.
+    """
 
     workers: int  # workers that are up
+    workers_silent: int
     workers_gone: int
+    workers_unreadable: int
     slots: int  # slots of the workers that are up
     running: int  # tasks
     queued: int  # tasks
@@ -40,7 +55,9 @@ class Totals(TypedDict):
     tasks_per_s: float
     response_s: Quantiles
     response_jobs: int  # the number of jobs that the percentiles are computed from
-    jobs: int
+    jobs: int  # submitted; one that was handed over to another scheduler was submitted twice
+    jobs_ended: int
+    jobs_failed: int  # of these, with a failed task
     open_jobs: int
     tasks_done: int
     retried: int  # tasks that were run again after the loss of a worker
@@ -48,9 +65,10 @@ class Totals(TypedDict):
 
 
 class WorkerRow(TypedDict):
-    """A worker. ``load`` is ``running`` plus ``queued`` plus ``reservations``."""
+    """A worker. ``load`` is ``running`` plus ``queued`` plus ``reservations``, and 0 if the worker is not up."""
 
-    state: Literal["up", "gone"]
+    state: State
+    since: float  # when ``state`` took its present value
     load: int
     running: int  # tasks
     queued: int  # tasks
@@ -59,28 +77,22 @@ class WorkerRow(TypedDict):
     done: int  # tasks that have ended there
     last_seen: float | None  # None if it has never answered
     gone_since: float | None
-    reason: str  # why it is gone
+    reason: str  # why it is not up
 
 
 class SchedulerRow(TypedDict):
-    """A scheduler that is up."""
+    """A scheduler. The last five fields are what it has said last; None if it never has."""
 
-    state: Literal["up"]
-    method: str  # for jobs that name none
-    open_jobs: int
-    open_tasks: OpenTasks
-    uptime_s: float
-    workers: int
-
-
-class GoneSchedulerRow(TypedDict):
-    """A scheduler that does not answer any more."""
-
-    state: Literal["gone"]
+    state: State
+    since: float  # when ``state`` took its present value
     last_seen: float | None
-
-
-AnySchedulerRow = Union[SchedulerRow, GoneSchedulerRow]
+    gone_since: float | None
+    reason: str  # why it is not up
+    method: str | None  # for jobs that name none
+    open_jobs: int | None
+    open_tasks: OpenTasks | None
+    uptime_s: float | None
+    workers: int | None
 
 
 class HistoryColumns(TypedDict):
@@ -117,14 +129,35 @@ class BinnedDistribution(Distribution):
     histogram: list[list[float]]
 
 
+class QuantileView(TypedDict):
+    """A percentile and the ends of its 95 % interval; None where there are too few jobs."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+class RecentView(TypedDict):
+    """How the jobs of a method went that ended in the last ``window_s`` seconds: see ``recent``."""
+
+    window_s: float
+    jobs: int  # without a failed task
+    failed_jobs: int
+    offered_load: float | None  # None if it is not known
+    slowdown: dict[str, QuantileView]  # p50 and p95
+    last_wait_s: dict[str, QuantileView]
+
+
 class MethodRow(TypedDict):
-    """The statistics of one method over all schedulers; for ``counts`` see ``sparrow.reports.MethodStats``."""
+    """The statistics of one method over all schedulers; see ``sparrow.reports.MethodStats``. No count ever falls."""
 
     counts: dict[str, int]
     response_s: Distribution
     slowdown: BinnedDistribution
+    last_wait_s: Distribution
     wait_s: Distribution
     service_s: Distribution
+    recent: RecentView
 
 
 class JobRow(JobLine):
@@ -138,9 +171,10 @@ class StatsView(TypedDict):
 
     now: float
     nameserver: NameServerView
+    cluster: ClusterView
     totals: Totals
     workers: dict[str, WorkerRow]
-    schedulers: dict[str, AnySchedulerRow]
+    schedulers: dict[str, SchedulerRow]
     registry: list[MethodInfo]  # every method that a scheduler knows, in the order of the page
     methods: dict[str, MethodRow]  # the methods that have been used, in the same order
     history: HistoryColumns

@@ -12,14 +12,27 @@ MAX_NAME = 128  # characters in a job id or a name
 MAX_NUMBER = 2**53  # the largest whole number that every JSON reader holds exactly
 
 
+def shown(value: object) -> str:
+    """Returns ``value`` as it is shown in an error, in a few words. The cost does not grow with the size of the value."""
+    if isinstance(value, (str, bytes)):
+        return repr(value[:40]) + ("..." if len(value) > 40 else "")
+    if isinstance(value, int) and value.bit_length() > 128:
+        return f"one of {value.bit_length():,} bits"
+    if value is None or isinstance(value, (int, float)):
+        return repr(value)
+    if isinstance(value, (list, tuple, dict, set, frozenset)):
+        return f"a {type(value).__name__} of {len(value):,}"
+    return f"a {type(value).__name__:.40}"
+
+
 def number(value: object, name: str, least: int = 0, most: int = MAX_NUMBER) -> int:
     """Returns ``value`` if it is a whole number from ``least`` to ``most``."""
     if type(value) is int and least <= value <= most:  # nearly always
         return value
     if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError(f"{name} must be a whole number, not {value!r:.60}")
+        raise TypeError(f"{name} must be a whole number, not {shown(value)}")
     if not least <= value <= most:
-        raise ValueError(f"{name} must be from {least} to {most}, not {value!r:.60}")
+        raise ValueError(f"{name} must be from {least} to {most}, not {shown(value)}")
     return value
 
 
@@ -28,9 +41,9 @@ def seconds(value: object, name: str, most: float = MAX_DURATION_S) -> float:
     if type(value) is float and 0 <= value <= most:  # nearly always
         return value
     if not isinstance(value, (int, float)) or isinstance(value, bool):
-        raise TypeError(f"{name} must be a number of seconds, not {value!r:.60}")
+        raise TypeError(f"{name} must be a number of seconds, not {shown(value)}")
     if not 0 <= value <= most:  # false for nan as well
-        raise ValueError(f"{name} must be from 0 to {most:.0f} seconds, not {value!r:.60}")
+        raise ValueError(f"{name} must be from 0 to {most:.0f} seconds, not {shown(value)}")
     return float(value)
 
 
@@ -44,7 +57,7 @@ def elapsed(value: object, name: str) -> float:
 def identifier(value: object, name: str) -> str:
     """Returns ``value`` if it is 1 to 128 printable ASCII characters without spaces."""
     if not isinstance(value, str):
-        raise TypeError(f"{name} must be a string, not {value!r:.60}")
+        raise TypeError(f"{name} must be a string, not {shown(value)}")
     if not (0 < len(value) <= MAX_NAME and value.isascii() and value.isprintable() and " " not in value):
-        raise ValueError(f"{name} must be 1 to {MAX_NAME} printable ASCII characters without spaces, not {value!r:.60}")
+        raise ValueError(f"{name} must be 1 to {MAX_NAME} printable ASCII characters without spaces, not {shown(value)}")
     return value

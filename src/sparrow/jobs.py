@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from src.sparrow.jobspec import JobSpec
 from src.sparrow.messages import Address
@@ -17,10 +18,20 @@ DONE = "done"
 FAILED = "failed"
 
 
+class Loss(NamedTuple):
+    """An attempt at a task that was lost with its worker. Times are those of the scheduler's clock."""
+
+    attempt: int
+    worker: str
+    placed_s: float
+    started_s: float | None  # None if it is not known to have started
+    lost_s: float
+
+
 class Task:
     """One task of a job and its state. ``worker`` and ``attempt`` identify the only run whose end counts."""
 
-    __slots__ = ("duration_s", "state", "worker", "attempt", "placed_s", "started_s", "wait_s", "service_s", "lost_on", "reason")
+    __slots__ = ("duration_s", "state", "worker", "attempt", "placed_s", "started_s", "wait_s", "service_s", "losses", "reason")
 
     def __init__(self, duration_s: float) -> None:
         self.duration_s = duration_s
@@ -31,8 +42,13 @@ class Task:
         self.started_s: float | None = None  # when it started, as its worker has said; None until then
         self.wait_s = 0.0
         self.service_s = 0.0
-        self.lost_on: tuple[str, ...] = ()  # the workers that were lost while they had the task
+        self.losses: tuple[Loss, ...] = ()  # the attempts that were lost with their workers
         self.reason = ""  # why it failed
+
+    @property
+    def lost_on(self) -> tuple[str, ...]:
+        """The workers that were lost while they had the task."""
+        return tuple(loss.worker for loss in self.losses)
 
 
 class Round:
@@ -47,6 +63,22 @@ class Round:
         self.waiting = set(probed)  # the workers that have not answered
         self.loads: dict[str, int] = {}
         self.deadline_s = deadline_s
+
+
+class Reservations(NamedTuple):
+    """Reservations that were made at the same time, with consecutive numbers."""
+
+    first: int
+    workers: list[str]
+    made_s: float
+
+
+class TakenBack(NamedTuple):
+    """Reservations that were cancelled, or lost with their worker, at the same time."""
+
+    lost: bool
+    numbers: list[int]
+    ended_s: float
 
 
 class Job:
@@ -70,19 +102,28 @@ class Job:
         self.failed = 0
         self.decisions: list[Decision] = []  # why tasks were placed where they were, for the job's details
         self.asked: list[AskedReservation] = []  # reservations in the order in which they reached the front
+        self.reservations: list[Reservations] = []  # all of them
+        self.taken_back: list[TakenBack] = []
         self._explainable = max_explained  # tasks and reservations whose placement may still be remembered
 
     def decided(self, tasks: list[int], probed: list[str], loads: dict[str, int], chosen: list[str]) -> None:
         """Remembers why these tasks were placed on the ``chosen`` workers: the probed workers, and their loads."""
         if self._explainable > 0:
             self._explainable -= len(tasks)
-            self.decisions.append({"tasks": tasks, "probed": probed, "loads": loads, "chosen": chosen})
+            self.decisions.append({"tasks": tasks, "probed": probed, "loads": loads, "chosen": chosen, "counted": None})
 
     def answered(self, reservation: int, worker: str, task: int | None, now: float) -> None:
         """Remembers the task that a reservation got when it reached the front of the queue; None for a no-op."""
         if self._explainable > 0:
             self._explainable -= 1
             self.asked.append({"reservation": reservation, "worker": worker, "after_s": now - self.submitted_s, "task": task})
+
+    def take_back(self, numbers: Iterable[int], lost: bool, now: float) -> list[int]:
+        """Remembers that these reservations are cancelled, or lost with their worker. Returns their numbers."""
+        taken = TakenBack(lost, list(numbers), now)
+        if taken.numbers:
+            self.taken_back.append(taken)
+        return taken.numbers
 
     def ideal_s(self) -> float:
         """Returns the longest service time of the tasks, in seconds: the response of the job if no task had to wait."""

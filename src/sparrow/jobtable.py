@@ -17,7 +17,7 @@ from src.sparrow import messages as m
 from src.sparrow.commands import Finish, Send
 from src.sparrow.commands import SchedulerCommand as Command
 from src.sparrow.errors import UnknownIdError
-from src.sparrow.jobs import DONE, FAILED, PLACED, UNPLACED, Job, Round, Sampler, WorkerEntry, by_job, due
+from src.sparrow.jobs import DONE, FAILED, PLACED, UNPLACED, Job, Loss, Reservations, Round, Sampler, WorkerEntry, by_job, due
 from src.sparrow.jobspec import JobSpec
 from src.sparrow.messages import Address
 from src.sparrow.placement import PROBE_RATIO, method_named
@@ -56,8 +56,7 @@ class JobTable:
         out: list[Command] = []
         self.jobs[job.id] = job
         self._ended.pop(job.id, None)
-        self._count(job, "jobs")
-        self._count(job, "tasks", len(job.tasks))
+        self.tally.submitted(job)
         self._place(job, list(range(len(job.tasks))), now, out)
         return out
 
@@ -161,7 +160,7 @@ class JobTable:
             if given is not None:
                 job.assigned[ask.reservation] = given
                 self._count(job, "assigned")
-                self._placed(job, given, worker, now)
+                self._placed(job, given, worker, now, now)  # it has a free slot for the task
             else:
                 self._count(job, "no_ops")
         # A worker that asks again, because the answer may not have arrived, gets the same answer.
@@ -171,7 +170,7 @@ class JobTable:
         else:
             task = job.tasks[index]
             out.append(Send(worker.address, m.Assign(ask.job, ask.reservation, index, task.attempt, task.duration_s)))
-            self._cancel_what_is_left(job, out)
+            self._cancel_what_is_left(job, now, out)
 
     def _on_done(self, worker: WorkerEntry, done: m.Done, now: float, out: list[Command]) -> None:
         job = self.jobs.get(done.job)
@@ -263,9 +262,9 @@ class JobTable:
             task = job.tasks[index]
             out.append(Send(worker.address, m.Launch(job.id, index, task.attempt, task.duration_s)))
 
-    def _placed(self, job: Job, index: int, worker: WorkerEntry, now: float) -> None:
+    def _placed(self, job: Job, index: int, worker: WorkerEntry, now: float, started_s: float | None = None) -> None:
         task = job.tasks[index]
-        task.state, task.worker, task.placed_s, task.started_s = PLACED, worker.address.name, now, None
+        task.state, task.worker, task.placed_s, task.started_s = PLACED, worker.address.name, now, started_s
         task.attempt += 1
         worker.runs[job.id, index] = now
 
@@ -275,6 +274,7 @@ class JobTable:
         if short > 0:
             chosen = job.method.probe(-(-short // PROBE_RATIO), self._sampler.names, self._rng)
             self._count(job, "reservations", len(chosen))
+            job.reservations.append(Reservations(self._reservations_made, chosen, now))
             for name in chosen:
                 worker = self.workers[name]
                 number = self._reservations_made
@@ -283,11 +283,11 @@ class JobTable:
                 worker.reservations[job.id, number] = now
                 out.append(Send(worker.address, m.Reserve(job.id, number)))
 
-    def _cancel_what_is_left(self, job: Job, out: list[Command]) -> None:
+    def _cancel_what_is_left(self, job: Job, now: float, out: list[Command]) -> None:
         """Cancels the job's reservations if no task waits for one any more (proactive cancellation, section 3.6)."""
         if job.reserved and not job.unplaced:
             self._count(job, "cancellations", len(job.reserved))
-            for number in list(job.reserved):
+            for number in job.take_back(job.reserved, False, now):
                 worker = self._end_reservation(job, number)
                 out.append(Send(worker.address, m.Cancel(job.id, number)))
 
@@ -317,7 +317,7 @@ class JobTable:
                     del entry.runs[job_id, index]
         for job_id in {**given_up, **unreserved}:
             job = self.jobs[job_id]
-            for number in unreserved.get(job_id, ()):
+            for number in job.take_back(unreserved.get(job_id, ()), True, now):
                 del job.reserved[number]
                 self._count(job, "reservations_lost")
             again = [index for index in given_up.get(job_id, ()) if self._try_again(job, index, worker, lost, now, out)]
@@ -332,7 +332,7 @@ class JobTable:
         task.state, task.worker = UNPLACED, None
         if not lost:
             return True
-        task.lost_on += (worker,)
+        task.losses += (Loss(task.attempt, worker, task.placed_s, task.started_s, now),)
         if len(task.lost_on) <= self._settings.max_retries:
             job.retried += 1
             self._count(job, "retried")
@@ -364,7 +364,7 @@ class JobTable:
 
     def _close_task(self, job: Job, now: float, out: list[Command]) -> None:
         job.open -= 1
-        self._cancel_what_is_left(job, out)
+        self._cancel_what_is_left(job, now, out)
         if job.open == 0:
             del self.jobs[job.id]
             self.waiting_for_workers.pop(job.id, None)

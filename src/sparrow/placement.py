@@ -24,13 +24,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeVar
 
-from src.sparrow.reports import MethodInfo
+from src.sparrow.reports import COLOURS, MethodInfo
 
 PROBE_RATIO = 2  # d, the workers sampled for each task (paper, section 3.6: 2 is enough up to 90 % load)
 
 SAMPLES = ("nothing", "per task", "per job", "reservations")  # what a method may ask workers for
 NOTHING, PER_TASK, PER_JOB, RESERVATIONS = SAMPLES
-COLOURS = range(1, 9)  # slots in the page's list of colours
 
 _NAME = re.compile(r"[A-Z][A-Z0-9_+-]{0,31}")
 _SECTION = re.compile(r"(\d+(\.\d+)*)?")

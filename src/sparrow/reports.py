@@ -1,144 +1,230 @@
 """The types of the dictionaries that a scheduler sends to clients and to the dashboard: reports, details of jobs, and statistics.
 
-The dictionaries are ready for JSON. Each type is declared here alone: the code that makes one, the dashboard, the page and the
-tests use the same names. A field that ends in ``_s`` is a duration in seconds; ``now``, ``submitted`` and ``finished`` are seconds
-since 1970. A value that is not known, or not known yet, is None (``null`` in JSON).
+The dictionaries are ready for JSON. Each type is declared here alone, with the range of each number and the size of each text and
+list: the code that makes one, the schema that reads one (``schema``), the dashboard, the page and the tests use these declarations.
+A field that ends in ``_s`` is a duration in seconds; ``now``, ``submitted`` and ``finished`` are seconds since 1970. A value that
+is not known, or not known yet, is None (``null`` in JSON).
 """
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import Annotated, Optional, TypedDict
+
+from src.sparrow.checks import identifier
+from src.sparrow.jobspec import MAX_TASKS
+from src.sparrow.schema import OneOf, Range, Size, Text
+from src.sparrow.settings import TallyLimits, WorkerSettings
+
+COLOURS = range(1, 9)  # slots in the page's list of colours
+SHOWN_TASKS = TallyLimits().shown_tasks
+SHOWN_PLACEMENTS = TallyLimits().shown_placements
+PROBES = 100 * SHOWN_PLACEMENTS  # of these tasks: a method may sample more than the paper's two for each
+
+Name = Annotated[str, identifier]
+OptionalName = Optional[Name]
+Word = Annotated[str, Text(32)]
+Sentence = Annotated[str, Text(4_000)]
+OptionalSentence = Optional[Sentence]
+Count = Annotated[int, Range(0, 10**12)]  # so that sums of thousands stay below 2**53, which every JSON reader holds exactly
+TaskNumber = Annotated[int, Range(0, MAX_TASKS)]  # or how many there are
+OptionalTask = Optional[TaskNumber]
+Slots = Annotated[int, Range(1, WorkerSettings().max_slots)]
+Colour = Annotated[int, Range(COLOURS[0], COLOURS[-1])]
+Seconds = Annotated[float, Range(0, 1e10)]  # 300 years
+OptionalSeconds = Optional[Seconds]
+Sum = Annotated[float, Range(0, 1e15)]
+Moment = Annotated[float, Range(0, 1e11)]
+Ratio = Annotated[float, Range(0, 1e16)]
+OptionalRatio = Optional[Ratio]
+TaskState = Annotated[str, OneOf(("unplaced", "placed", "running", "done", "failed"))]
+JobState = Annotated[str, OneOf(("running", "done", "failed"))]
+ReservationState = Annotated[str, OneOf(("queued", "assigned", "no-op", "cancelled", "lost"))]
+Bucket = tuple[Annotated[int, Range(-1_000, 1_000)], Count]
+Tasks = Annotated[list[TaskNumber], Size(MAX_TASKS)]
+Counted = Annotated[list[Annotated[list[Optional[Count]], Size(1_000)]], Size(SHOWN_PLACEMENTS)]
+OptionalCounted = Optional[Counted]
+
+
+class Greeting(TypedDict):
+    """What a scheduler or a worker says of itself in the handshake."""
+
+    name: Name
+    incarnation: Name
+
+
+class WorkerGreeting(Greeting):
+    """What a worker says of itself in the handshake."""
+
+    slots: Slots
 
 
 class MethodInfo(TypedDict):
     """The description of a placement method: see ``sparrow.placement``."""
 
-    name: str
-    summary: str  # one line: what it does with the tasks of a job
-    section: str  # of the paper; "" for none
-    colour: int  # slot in the page's list of colours, from 1
-    samples: str  # what it asks workers for: "nothing", "per task", "per job" or "reservations"
-    why: str  # whole sentences: why a task was placed where it was
+    name: Word
+    summary: Annotated[str, Text(400)]  # one line: what it does with the tasks of a job
+    section: Word  # of the paper; "" for none
+    colour: Colour  # slot in the page's list of colours
+    samples: Word  # what it asks workers for: "nothing", "per task", "per job" or "reservations"
+    why: Sentence  # whole sentences: why a task was placed where it was
 
 
 class ReportedTask(TypedDict):
     """One task of an ended job. ``worker`` is None if the task failed."""
 
-    worker: str | None
-    wait_s: float  # from the job's submission to the start of the task
-    service_s: float  # the time in a slot
-    attempts: int
+    worker: OptionalName
+    wait_s: Seconds  # from the job's submission to the start of the task
+    service_s: Seconds  # the time in a slot
+    attempts: Count
 
 
 class Failure(TypedDict):
     """Tasks that failed for the same reason."""
 
-    reason: str
-    tasks: list[int]
+    reason: Sentence
+    tasks: Tasks
 
 
 class Report(TypedDict):
     """The report of a job that has ended: the answer to ``schedule``."""
 
-    id: str
-    method: str
-    submitted: float
-    finished: float
-    response_s: float  # from submission to the end of the last task
-    ideal_s: float  # the longest service time: the response if no task had to wait
-    retried: int  # tasks that were run again after the loss of a worker
-    tasks: list[ReportedTask]
-    failed: list[Failure]
+    id: Name
+    method: Word
+    submitted: Moment
+    finished: Moment
+    response_s: Seconds  # from submission to the end of the last task
+    ideal_s: Seconds  # the longest service time: the response if no task had to wait
+    retried: Count  # tasks that were run again after the loss of a worker
+    tasks: Annotated[list[ReportedTask], Size(MAX_TASKS)]
+    failed: Annotated[list[Failure], Size(MAX_TASKS)]
+
+
+class LostAttempt(TypedDict):
+    """An attempt at a task that was lost with its worker. Times are from the job's submission."""
+
+    attempt: Count
+    worker: Name
+    placed_s: Seconds
+    started_s: OptionalSeconds  # None if it is not known to have started
+    lost_s: Seconds
 
 
 class TaskRow(TypedDict):
     """One task of a job that may still be open, as far as its scheduler knows.
 
-    ``state`` is "unplaced", "placed" (a worker has it), "running" (a worker has said so), "done" or "failed".
+    ``state`` is "unplaced", "placed" (a worker has it), "running" (a worker has said so, or had a free slot for it), "done" or
+    "failed".
     """
 
-    worker: str | None
-    state: str
-    attempts: int
-    wait_s: float | None  # None until it has started
-    started_s: float | None  # from the job's submission; None until it has started
-    service_s: float | None  # None until it has ended
-    lost_on: list[str]  # workers that were lost with an attempt
-    reason: str | None  # why it failed
+    worker: OptionalName
+    state: TaskState
+    attempts: Count
+    placed_s: OptionalSeconds  # of the present attempt, from the job's submission; None if no worker has it
+    wait_s: OptionalSeconds  # None until it has started
+    started_s: OptionalSeconds  # from the job's submission; None until it has started
+    service_s: OptionalSeconds  # None until it has ended
+    lost_on: Annotated[list[Name], Size(1_000)]  # workers that were lost with an attempt
+    lost: Annotated[list[LostAttempt], Size(1_000)]  # these attempts
+    reason: OptionalSentence  # why it failed
 
 
 class Decision(TypedDict):
-    """One round of placing tasks: the probed workers, the loads that they answered, and the worker chosen for each task."""
+    """One round of placing tasks: the probed workers, the loads that they answered, and the worker chosen for each task.
 
-    tasks: list[int]
-    probed: list[str]
-    loads: dict[str, int]
-    chosen: list[str]
+    ``counted`` is for methods that probe for each task by itself, else None: the loads that were compared for each task, in the
+    order of its part of ``probed``. They count the job's own tasks that the round had placed there before. None stands for a worker
+    that has not answered.
+    """
+
+    tasks: Annotated[list[TaskNumber], Size(SHOWN_PLACEMENTS)]
+    probed: Annotated[list[Name], Size(PROBES)]
+    loads: Annotated[dict[Name, Count], Size(PROBES)]
+    chosen: Annotated[list[Name], Size(SHOWN_PLACEMENTS)]
+    counted: OptionalCounted
 
 
 class AskedReservation(TypedDict):
     """A reservation that reached the front of its worker's queue."""
 
-    reservation: int
-    worker: str
-    after_s: float  # from the job's submission
-    task: int | None  # the task that it got; None for a no-op
+    reservation: Count
+    worker: Name
+    after_s: Seconds  # from the job's submission
+    task: OptionalTask  # the task that it got; None for a no-op
+
+
+class ReservationRow(TypedDict):
+    """A reservation and what became of it. ``task`` is the task that it got. Times are from the job's submission.
+
+    ``state`` is "queued", "assigned" (it got a task), "no-op" (it reached the front when no task was left), "cancelled" or "lost".
+    """
+
+    reservation: Count
+    worker: Name
+    made_s: Seconds
+    state: ReservationState
+    ended_s: OptionalSeconds  # when it reached the front, was cancelled or was lost; None while it is queued
+    task: OptionalTask
 
 
 class JobHead(TypedDict):
     """The fields that ``JobLine`` and ``JobDetails`` have in common. ``state`` is "running", "done" or "failed"."""
 
-    id: str
-    method: str
-    state: str
-    ended: int  # tasks
-    failed: int  # tasks
-    retried: int  # tasks
-    submitted: float
-    response_s: float  # while the job runs: from its submission until now
-    ideal_s: float | None
-    slowdown: float | None  # response over ideal
+    id: Name
+    method: Word
+    state: JobState
+    ended: Count  # tasks
+    failed: Count  # tasks
+    retried: Count  # tasks
+    submitted: Moment
+    response_s: Seconds  # while the job runs: from its submission until now
+    ideal_s: OptionalSeconds
+    slowdown: OptionalRatio  # response over ideal; None if a task has failed
 
 
 class JobLine(JobHead):
     """A job in a list of jobs. ``tasks`` is their number."""
 
-    tasks: int
+    tasks: TaskNumber
 
 
 class JobDetails(JobHead):
     """The details of one job; long lists are cut (``sparrow.settings.TallyLimits``)."""
 
-    num_tasks: int
-    tasks: list[TaskRow]
-    decisions: list[Decision]
-    asked: list[AskedReservation]
+    num_tasks: TaskNumber
+    tasks: Annotated[list[TaskRow], Size(SHOWN_TASKS)]
+    decisions: Annotated[list[Decision], Size(SHOWN_PLACEMENTS)]
+    asked: Annotated[list[AskedReservation], Size(SHOWN_PLACEMENTS)]
+    reservations: Annotated[list[ReservationRow], Size(SHOWN_PLACEMENTS)]
 
 
 class Spread(TypedDict):
     """The distribution of a quantity. The percentiles and the mean are None if nothing was counted.
 
-    ``histogram`` has pairs [n, count]: ``count`` values lie between 1.02**n and 1.02**(n+1).
+    ``histogram`` has pairs (n, count): ``count`` values lie between 1.02**n and 1.02**(n+1).
     """
 
-    p50: float | None
-    p95: float | None
-    p99: float | None
-    mean: float | None
-    count: int
-    histogram: list[list[int]]
+    p50: OptionalRatio
+    p95: OptionalRatio
+    p99: OptionalRatio
+    mean: OptionalRatio
+    count: Count
+    histogram: Annotated[list[Bucket], Size(2_000)]
 
 
 class MethodStats(TypedDict):
     """The statistics of one method.
 
-    ``counts`` has jobs, tasks, done, failed, retried, probes, reservations, assigned, no_ops, cancellations and reservations_lost,
-    if they are not 0. ``wait_s`` and ``service_s`` count only the first tasks of each job (``sparrow.settings.TallyLimits``).
+    ``counts`` has jobs, failed_jobs, tasks, done, failed, retried, probes, reservations, assigned, no_ops, cancellations and
+    reservations_lost, if they are not 0. ``demanded_s`` is the sum of the durations of all tasks that were submitted. Jobs with a
+    failed task are not in ``response_s``, ``slowdown`` and ``last_wait_s``, which has one wait of each job: that of its task that
+    started last. ``wait_s`` and ``service_s`` count only the first tasks of each job (``sparrow.settings.TallyLimits``).
     """
 
-    counts: dict[str, int]
+    counts: Annotated[dict[Name, Count], Size(64)]
+    demanded_s: Sum
     response_s: Spread
     slowdown: Spread
+    last_wait_s: Spread
     wait_s: Spread
     service_s: Spread
 
@@ -146,42 +232,47 @@ class MethodStats(TypedDict):
 class WorkerStats(TypedDict):
     """A worker as one scheduler knows it."""
 
-    slots: int
-    runs: int  # tasks that it has from this scheduler
-    reservations: int
-    done: int  # tasks that have ended there
+    slots: Slots
+    runs: Count  # tasks that it has from this scheduler
+    reservations: Count
+    done: Count  # tasks that have ended there
 
 
 class OpenTasks(TypedDict):
     """The numbers of tasks of open jobs."""
 
-    running: int  # placed: a worker has them
-    waiting: int  # unplaced
+    running: Count  # placed: a worker has them
+    waiting: Count  # unplaced
 
 
 class Progress(TypedDict):
     """The progress of an open job."""
 
-    ended: int  # tasks that are done or have failed
-    tasks: int  # all tasks
+    ended: Count  # tasks that are done or have failed
+    tasks: Count  # all tasks
 
 
-class SchedulerStats(TypedDict, total=False):
+class SchedulerState(TypedDict):
+    """What every answer to ``stats`` has."""
+
+    name: Name
+    incarnation: Name
+    method: Word  # for jobs that name none
+    uptime_s: Seconds
+    now: Moment
+    workers: Annotated[dict[Name, WorkerStats], Size(50_000)]
+    open_jobs: Count
+    open_tasks: OpenTasks
+    progress: Annotated[dict[Name, Progress], Size(1_000)]
+
+
+class SchedulerStats(SchedulerState, total=False):
     """The answer to ``stats``.
 
     A brief answer has no ``methods``, ``jobs`` and ``registry``. There are ``details`` only if the caller asks for them.
     """
 
-    name: str
-    incarnation: str
-    method: str  # for jobs that name none
-    uptime_s: float
-    now: float
-    workers: dict[str, WorkerStats]
-    open_jobs: int
-    open_tasks: OpenTasks
-    progress: dict[str, Progress]
-    registry: list[MethodInfo]
-    methods: dict[str, MethodStats]
-    jobs: list[JobLine]
-    details: dict[str, JobDetails]
+    registry: Annotated[list[MethodInfo], Size(64)]
+    methods: Annotated[dict[Name, MethodStats], Size(64)]
+    jobs: Annotated[list[JobLine], Size(1_000)]
+    details: Annotated[dict[Name, JobDetails], Size(1_000)]

@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 
-from src.sparrow.jobs import DONE, PLACED, Job, Task
+from src.sparrow import explanations
+from src.sparrow.jobs import DONE, Job
 from src.sparrow.metrics import Histogram
-from src.sparrow.placement import NOTHING, PER_TASK
-from src.sparrow.reports import Decision, JobDetails, JobHead, JobLine, MethodStats, Report, TaskRow
+from src.sparrow.reports import JobDetails, JobHead, JobLine, MethodStats, Report
 from src.sparrow.settings import TallyLimits
 
-TIMES = ("response_s", "slowdown", "wait_s", "service_s")
-RUNNING = "running"  # the state of a task whose worker has said that it started
+TIMES = ("response_s", "slowdown", "last_wait_s", "wait_s", "service_s")
 LEAST_IDEAL_S = 1e-6  # the ideal time of a job counts as at least this, so that the slowdown of a job of 0 s tasks is a number
 
 
@@ -26,6 +25,7 @@ class Tally:
     def __init__(self, limits: TallyLimits = TallyLimits()) -> None:
         self.limits = limits
         self.counts: dict[str, Counter[str]] = defaultdict(Counter)  # method -> jobs, tasks, probes, reservations, assigned, ...
+        self._demanded_s: dict[str, float] = defaultdict(float)  # method -> durations of all tasks that were submitted
         self._times: dict[str, dict[str, Histogram]] = defaultdict(lambda: {name: Histogram() for name in TIMES})  # by method
         self._kept: dict[str, tuple[Job, float]] = {}  # id -> an ended job and when it ended; the oldest first
         self._kept_tasks = 0
@@ -34,13 +34,27 @@ class Tally:
         """Adds ``by`` to the counter ``what`` (see ``reports.MethodStats``) of a method."""
         self.counts[method][what] += by
 
+    def submitted(self, job: Job) -> None:
+        """Counts a job that has just been submitted."""
+        method = job.method.name
+        self.count(method, "jobs")
+        self.count(method, "tasks", len(job.tasks))
+        self._demanded_s[method] += sum(task.duration_s for task in job.tasks)
+
     def ended(self, job: Job, report: Report, now: float) -> None:
-        """Counts a job that has just ended, and keeps it so that its details can be shown."""
+        """Counts a job that has just ended, and keeps it so that its details can be shown.
+
+        A job with a failed task ended without its work being done, so its response says nothing about the method.
+        """
         limits, method = self.limits, job.method.name
         self.count(method, "done", len(job.tasks) - job.failed)
         times = self._times[method]
-        times["response_s"].add(report["response_s"])
-        times["slowdown"].add(_slowdown(report["response_s"], report["ideal_s"]))
+        if job.failed:
+            self.count(method, "failed_jobs")
+        else:
+            times["response_s"].add(report["response_s"])
+            times["slowdown"].add(slowdown(report["response_s"], report["ideal_s"]))
+            times["last_wait_s"].add(max(task.wait_s for task in job.tasks))
         for task in job.tasks[: limits.sampled_tasks]:
             if task.state == DONE:
                 times["wait_s"].add(task.wait_s)
@@ -63,8 +77,10 @@ class Tally:
         times = self._times[method]
         return {
             "counts": dict(counts),
+            "demanded_s": self._demanded_s[method],
             "response_s": times["response_s"].to_dict(),
             "slowdown": times["slowdown"].to_dict(),
+            "last_wait_s": times["last_wait_s"].to_dict(),
             "wait_s": times["wait_s"].to_dict(),
             "service_s": times["service_s"].to_dict(),
         }
@@ -96,9 +112,10 @@ class Tally:
         return {
             **_head(job, ended_s, now, to_wall_s),
             "num_tasks": len(job.tasks),
-            "tasks": [_task_row(task, job.submitted_s) for task in job.tasks[: self.limits.shown_tasks]],
-            "decisions": _decisions(job, self.limits.shown_placements),
+            "tasks": [explanations.task_row(task, job.submitted_s) for task in job.tasks[: self.limits.shown_tasks]],
+            "decisions": explanations.decisions(job, self.limits.shown_placements),
             "asked": job.asked[: self.limits.shown_placements],
+            "reservations": explanations.reservations(job, self.limits.shown_placements),
         }
 
 
@@ -115,44 +132,10 @@ def _head(job: Job, ended_s: float | None, now: float, to_wall_s: float) -> JobH
         "submitted": job.submitted_s + to_wall_s,
         "response_s": response_s,
         "ideal_s": ideal_s,
-        "slowdown": None if ideal_s is None else _slowdown(response_s, ideal_s),
+        "slowdown": None if ideal_s is None or job.failed else slowdown(response_s, ideal_s),
     }
 
 
-def _slowdown(response_s: float, ideal_s: float) -> float:
+def slowdown(response_s: float, ideal_s: float) -> float:
+    """Returns the response over the ideal."""
     return response_s / max(ideal_s, LEAST_IDEAL_S)
-
-
-def _task_row(task: Task, submitted_s: float) -> TaskRow:
-    """Returns the row of a task. A placed task has no start until its worker has said that it runs: it may be queued there."""
-    done = task.state == DONE
-    started_s = None
-    if done:
-        started_s = task.wait_s
-    elif task.state == PLACED and task.started_s is not None:
-        started_s = task.started_s - submitted_s
-    return {
-        "worker": task.worker,
-        "state": RUNNING if started_s is not None and not done else task.state,
-        "attempts": task.attempt,
-        "wait_s": started_s,
-        "started_s": started_s,
-        "service_s": task.service_s if done else None,
-        "lost_on": list(task.lost_on),
-        "reason": task.reason or None,
-    }
-
-
-def _decisions(job: Job, most: int) -> list[Decision]:
-    """Returns the job's decisions about its first ``most`` placed tasks; the last decision may be cut."""
-    shown: list[Decision] = []
-    left = most
-    for decision in job.decisions:
-        if left <= 0:
-            break
-        tasks, probed = decision["tasks"], decision["probed"]
-        if len(tasks) > left and job.method.samples in (NOTHING, PER_TASK):  # else all tasks share their probes
-            probed = probed[: len(probed) // len(tasks) * left]
-        shown.append({"tasks": tasks[:left], "probed": probed, "loads": decision["loads"], "chosen": decision["chosen"][:left]})
-        left -= len(tasks)
-    return shown
