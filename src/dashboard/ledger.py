@@ -1,7 +1,7 @@
 """``Ledger``: what schedulers have counted, kept when they go, so that no total falls. It is pure.
 
-A scheduler counts from 0 when it starts, and what it has counted goes with it. The ledger keeps an account for each incarnation, which
-can only grow, and adds the accounts up. What an account grows by is handed on as ``Growth``.
+A scheduler counts from 0 when it starts, and what it has counted goes with it. The ledger keeps an account for each incarnation,
+which can only grow, and adds the accounts up. What an account grows by is handed on as ``Growth``.
 """
 
 from __future__ import annotations

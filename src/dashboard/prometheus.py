@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Optional
 
-from src.dashboard.views import StatsView
+from src.dashboard.views import State, StatsView
 from src.sparrow.reports import MethodStats, SchedulerStats, Spread
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
+STATES: tuple[State, ...] = ("up", "silent", "gone", "unreadable")
 _COUNTERS = (
     ("jobs", "jobs_total", "Jobs submitted."),
+    ("failed_jobs", "jobs_failed_total", "Jobs that ended with a failed task."),
     ("tasks", "tasks_total", "Tasks submitted."),
     ("done", "tasks_completed_total", "Tasks that ended well."),
     ("failed", "tasks_failed_total", "Tasks given up after too many lost workers."),
@@ -24,8 +26,9 @@ _COUNTERS = (
     ("cancellations", "cancellations_total", "Reservations taken back."),
 )
 _TIMES = (
-    ("response_s", "job_response_seconds", "Time from a job's submission to its report."),
-    ("slowdown", "job_slowdown_ratio", "A job's response over its longest task."),
+    ("response_s", "job_response_seconds", "Time from a job's submission to its report, of jobs without a failed task."),
+    ("slowdown", "job_slowdown_ratio", "A job's response over its longest task, of jobs without a failed task."),
+    ("last_wait_s", "job_last_wait_seconds", "Wait of the task of a job that started last, of jobs without a failed task."),
     ("wait_s", "task_wait_seconds", "Time from a job's submission to the start of a task, of a sample of each job's tasks."),
     ("service_s", "task_service_seconds", "Time of a task in its slot, of a sample of each job's tasks."),
 )
@@ -38,7 +41,7 @@ Sample = tuple[Labels, Optional[float]]  # a value of None is not known, and the
 def text(data: StatsView, schedulers: Mapping[str, SchedulerStats]) -> str:
     """Returns a snapshot as metrics. ``schedulers`` has the answer of each scheduler that the snapshot was made from."""
     totals, workers = data["totals"], data["workers"].items()
-    states: list[str] = [row["state"] for row in data["schedulers"].values()]
+    states = [row["state"] for row in data["schedulers"].values()]
     lines: list[str] = []
 
     def family(name: str, kind: str, help: str, samples: Iterable[Sample]) -> None:
@@ -47,9 +50,10 @@ def text(data: StatsView, schedulers: Mapping[str, SchedulerStats]) -> str:
         lines.extend(_line(name, labels, value) for labels, value in samples if value is not None)
 
     family("nameserver_up", "gauge", "Whether the name server answers.", [({}, int(data["nameserver"]["up"]))])
-    family("workers", "gauge", "Workers.", [({"state": "up"}, totals["workers"]), ({"state": "gone"}, totals["workers_gone"])])
+    worker_states = [row["state"] for row in data["workers"].values()]
+    family("workers", "gauge", "Workers.", [({"state": state}, worker_states.count(state)) for state in STATES])
     family("slots", "gauge", "Slots of the workers that are up.", [({}, totals["slots"])])
-    family("schedulers", "gauge", "Schedulers.", [({"state": state}, states.count(state)) for state in ("up", "gone")])
+    family("schedulers", "gauge", "Schedulers.", [({"state": state}, states.count(state)) for state in STATES])
     family("tasks_running", "gauge", "Tasks in slots.", [({}, totals["running"])])
     family("tasks_queued", "gauge", "Tasks that wait for a slot.", [({}, totals["queued"])])
     family("worker_up", "gauge", "Whether the worker answers.", [({"worker": n}, int(w["state"] == "up")) for n, w in workers])

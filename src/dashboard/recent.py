@@ -1,8 +1,8 @@
 """``Recent``: how the jobs of each method went in the last ten minutes, and under which load. It is pure.
 
-Two methods can be compared only if their jobs met about the same load. The load that a job meets is the work that is submitted around
-it, by whatever method, over what the slots can do in that time. This depends on the clients alone, not on how well a method does;
-the work of the job itself is left out, since it is there whatever the load is.
+Two methods can be compared only if their jobs met about the same load. The load that a job meets is the work that is submitted
+around it, by whatever method, over what the slots can do in that time. This depends on the clients alone, not on how well a method
+does; the work of the job itself is left out, since it is there whatever the load is.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -72,7 +72,8 @@ def build(
     """Returns the document, and adds a point to the history. ``now`` is in seconds since 1970."""
     history, ledger = memory.history, memory.ledger
     up = {name: member.stats for name, member in schedulers.items() if member.state == "up" and member.stats is not None}
-    rows = {name: _worker_row(name, workers[name], up, now) for name in sorted(workers, key=natural)}
+    said = [member.stats for member in schedulers.values() if member.stats is not None]
+    rows = {name: _worker_row(name, workers[name], up, said, now) for name in sorted(workers, key=natural)}
     scheduler_rows = {name: _scheduler_row(schedulers[name]) for name in sorted(schedulers, key=natural)}
     jobs = newest(schedulers)
     history.add_ended_jobs(now, jobs)
@@ -174,8 +175,10 @@ def _quantiles(times_s: list[float]) -> Quantiles:
     return {"p50": percentile(times_s, 50), "p95": percentile(times_s, 95), "p99": percentile(times_s, 99)}
 
 
-def _worker_row(name: str, worker: SampledWorker, schedulers: Mapping[str, SchedulerStats], now: float) -> WorkerRow:
-    """Returns a worker's row.
+def _worker_row(
+    name: str, worker: SampledWorker, schedulers: Mapping[str, SchedulerStats], said: Iterable[SchedulerStats], now: float
+) -> WorkerRow:
+    """Returns a worker's row. ``said`` has the last answers of all schedulers, also of those that are not up.
 
     The load is the worker's own answer if that is fresh, else the sum of the schedulers' figures. The schedulers' figures say how
     much of it are tasks.
@@ -196,7 +199,7 @@ def _worker_row(name: str, worker: SampledWorker, schedulers: Mapping[str, Sched
         "queued": queued,
         "reservations": load - running - queued,
         "slots": worker.slots,
-        "done": sum(entry["done"] for entry in held),
+        "done": sum(stats["workers"][name]["done"] for stats in said if name in stats["workers"]),
         "last_seen": _rounded(worker.last_seen),
         "gone_since": _rounded(worker.gone_since),
         "reason": worker.reason,
