@@ -5,24 +5,26 @@ python server.py [--host HOST] [--port PORT]
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import gzip
 import hashlib
-import json
 import signal
-from collections.abc import Callable, Mapping
-from concurrent.futures import Future
+from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote
 
 from src.cli.logs import log_to_stderr
 from src.cli.options import add_log_level, new_parser, port_number
 from src.cli.process import run_service
 from src.dashboard import prometheus
-from src.dashboard.http_messages import Request, Response, text_response
-from src.dashboard.monitor import Monitor
+from src.dashboard.details import TryLaterError, UnknownError
+from src.dashboard.documents import Document
+from src.dashboard.hosts import AllowedHosts
+from src.dashboard.http_messages import Header, Request, Response, text_response
+from src.dashboard.monitor import DocumentFuture, Monitor
+from src.dashboard.request_head import is_host
 from src.dashboard.webserver import WebServer
 from src.rmi.security import Security
 
@@ -68,12 +70,12 @@ class Site:
             "/": lambda: text_response(HTTPStatus.FOUND, headers=(("Location", "/sparrow"),)),
             "/sparrow/": lambda: text_response(HTTPStatus.FOUND, headers=(("Location", "/sparrow"),)),
             "/sparrow": lambda: self._files["index.html"],
-            "/sparrow/status": lambda: Response(self._monitor.view().status, JSON),
+            "/sparrow/status": lambda: _json(self._monitor.view().status),
             "/sparrow/stats": self._stats,
             "/metrics": self._metrics,
             "/healthz": self._health,
         }
-        self._details: tuple[tuple[str, str, Callable[[str], Future[Any]]], ...] = (
+        self._details: tuple[tuple[str, str, Callable[[str], DocumentFuture]], ...] = (
             ("/sparrow/jobs/", "job", monitor.job),
             ("/sparrow/workers/", "worker", monitor.worker),
         )
@@ -81,27 +83,27 @@ class Site:
     async def respond(self, request: Request) -> Response:
         """Returns the response to a request; its status is 404 if there is nothing at the path."""
         path = request.path.partition("#")[0].partition("?")[0]
-        if path.startswith("http://"):  # the form for proxies, which a server has to accept as well
-            path = "/" + path[len("http://") :].partition("/")[2]
         if path in self._fixed:
             return self._fixed[path]()
         for prefix, kind, details in self._details:
             if path.startswith(prefix):
                 name = unquote(path[len(prefix) :])
-                if 0 < len(name) <= 128 and name.isascii() and name.isprintable():
-                    self._monitor.view()
-                    found = await asyncio.wrap_future(details(name))
-                    if found is not None:  # encoding a job of 100,000 tasks would block the event loop
-                        return await asyncio.get_running_loop().run_in_executor(None, _json, found)
-                return _json({"error": f"no {kind} of that name is known"}, HTTPStatus.NOT_FOUND)
+                if not (0 < len(name) <= 128 and name.isascii() and name.isprintable()):
+                    return _error(HTTPStatus.NOT_FOUND, f"no {kind} has such a name")
+                self._monitor.view()
+                try:
+                    return _json(await asyncio.wrap_future(details(name)))
+                except UnknownError as error:
+                    return _error(HTTPStatus.NOT_FOUND, str(error))
+                except TryLaterError as error:
+                    return _error(HTTPStatus.SERVICE_UNAVAILABLE, str(error), (("Retry-After", "1"),))
         if path.startswith("/web/") and path[len("/web/") :] in self._files:
             return self._files[path[len("/web/") :]]
         return text_response(HTTPStatus.NOT_FOUND)
 
     def _stats(self) -> Response:
         latest = self._monitor.view()
-        wait = (("X-Next-Sample", f"{latest.seconds_to_next():.2f}"),)
-        return Response(latest.stats, JSON, etag=latest.etag, gzipped=latest.stats_gzip, headers=wait)
+        return _json(latest.stats, headers=(("X-Next-Sample", f"{latest.seconds_to_next():.2f}"),))
 
     def _metrics(self) -> Response:
         latest = self._monitor.view()
@@ -111,24 +113,27 @@ class Site:
         """Returns the health of the dashboard itself, not of the cluster."""
         well = self._monitor.is_sampling()
         age_s = round(self._monitor.latest.age_s(), 1)
-        return _json(
-            {"status": "ok" if well else "stalled", "sample_age_s": age_s},
-            HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE,
-        )
+        health = Document.of({"status": "ok" if well else "stalled", "sample_age_s": age_s})
+        return _json(health) if well else Response(health.body, JSON, HTTPStatus.SERVICE_UNAVAILABLE)
 
 
-def _json(value: Mapping[str, Any], status: int = 200) -> Response:
-    body = json.dumps(value, separators=(",", ":")).encode()
-    etag = hashlib.sha256(body).hexdigest()[:20] if status == 200 else ""
-    return Response(body, JSON, status, etag=etag, gzipped=gzip.compress(body, 1, mtime=0) if len(body) > 1024 else None)
+def _json(document: Document, headers: tuple[Header, ...] = ()) -> Response:
+    return Response(document.body, JSON, etag=document.etag, gzipped=document.gzipped, headers=headers)
 
 
-async def serve(monitor: Monitor, host: str, port: int) -> None:
-    """Serves until SIGINT or SIGTERM. Raises UnavailableError if it cannot listen, or the name server's host does not resolve."""
+def _error(status: HTTPStatus, why: str, headers: tuple[Header, ...] = ()) -> Response:
+    return Response(Document.of({"error": why}).body, JSON, status, headers=headers)
+
+
+async def serve(monitor: Monitor, host: str, port: int, other_names: Iterable[str] = ()) -> None:
+    """Serves until SIGINT or SIGTERM, to requests for ``host``, localhost, any address, and ``other_names``.
+
+    Raises UnavailableError if it cannot listen, or if the name server's host does not resolve.
+    """
     stopping = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    server = WebServer(Site(monitor, static_files(WEB)).respond, HEADERS)
+    server = WebServer(Site(monitor, static_files(WEB)).respond, HEADERS, AllowedHosts([host, *other_names]))
     port = await server.listen(host, port)
     await monitor.names.resolve()
     monitor.start()
@@ -136,6 +141,13 @@ async def serve(monitor: Monitor, host: str, port: int) -> None:
     await stopping.wait()
     server.close()
     monitor.stop()
+
+
+def host_name(text: str) -> str:
+    """Returns ``text`` if it can be the host of a request; for argparse."""
+    if not is_host(text):
+        raise argparse.ArgumentTypeError(f"not a name or an address of a host, without a port: {text[:60]!r}")
+    return text
 
 
 def main() -> None:
@@ -147,13 +159,22 @@ def main() -> None:
     )
     parser.add_argument("--host", default="localhost", help="the address to listen on (default: localhost)")
     parser.add_argument("--port", type=port_number, default=8901, help="the port to listen on (default: 8901)")
+    parser.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        type=host_name,
+        metavar="NAME",
+        help="another name that leads here, such as that of a proxy; may be given again. Requests for other names than this, "
+        "localhost and --host are refused: a stranger's page could else read all this through your browser (DNS rebinding)",
+    )
     add_log_level(parser)
     arguments = parser.parse_args()
     log_to_stderr(arguments.log_level)
 
     def run() -> None:
         monitor = Monitor(arguments.nameserver, Security.of(arguments.key_file).key)
-        asyncio.run(serve(monitor, arguments.host, arguments.port))
+        asyncio.run(serve(monitor, arguments.host, arguments.port, arguments.allow_host))
 
     run_service(run)
 

@@ -89,8 +89,8 @@ def noise(target: Target, rng: random.Random) -> Steps:
 def http(target: Target, rng: random.Random) -> Steps:
     """Requests as a browser or a scanner makes them; at the dashboard, those that it refuses."""
     requests: tuple[bytes, ...] = (
-        b"GET /../../etc/passwd HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-        b"POST /sparrow HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /../../etc/passwd HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+        b"POST /sparrow HTTP/1.1\r\nHost: localhost\r\n\r\n",
     )
     requests += (b"GET / HTTP/1.0\r\nX: " + b"a" * 60_000 + b"\r\n\r\n", b"GET /sparrow HTTP/1.1\r\n" + b"a: b\r\n" * 500 + b"\r\n")
     while True:
@@ -105,7 +105,7 @@ def claims(target: Target, rng: random.Random) -> Steps:
             rng.choice((message.MSG_CONNECT, message.MSG_INVOKE)), rng.choice((2**31 - 1, -5, WireLimits.max_payload_bytes + 1))
         )
         if not target.object_id:
-            claimed = b"GET /sparrow HTTP/1.1\r\nHost: x\r\nContent-Length: 2147483647\r\n\r\n"
+            claimed = b"GET /sparrow HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2147483647\r\n\r\n"
         send(target, rng.choice((b"", target.opening())), claimed, b"\0" * 100_000)
         yield
 

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
@@ -21,10 +22,11 @@ POLL_S = 1.0  # between two polls of one viewer
 
 
 class Dashboard:
-    """A context manager: ``server.py`` on that port of this machine, by default on any free one."""
+    """A context manager: ``server.py`` on that port of this machine, by default on any free one, with these options."""
 
-    def __init__(self, nameserver: str, port: int = 0) -> None:
+    def __init__(self, nameserver: str, port: int = 0, options: Sequence[str] = ()) -> None:
         self._nameserver = nameserver
+        self._options = options
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 (open for as long as the process)
         self.port = port
         self.process: subprocess.Popen[str]
@@ -34,7 +36,7 @@ class Dashboard:
         """Start the process and wait for its address. Raises StartError if there is none."""
         command = [sys.executable, "-u", str(ROOT / "server.py"), "--host", "127.0.0.1", "--port", str(self.port)]
         self.process = subprocess.Popen(
-            [*command, "--nameserver", self._nameserver],
+            [*command, "--nameserver", self._nameserver, *self._options],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=self._log,

@@ -37,7 +37,7 @@ class Target(NamedTuple):
     def opening(self) -> bytes:
         """Returns a valid beginning of a conversation."""
         if not self.object_id:
-            return b"GET /sparrow/status HTTP/1.1\r\nHost: x\r\n\r\n"
+            return b"GET /sparrow/status HTTP/1.1\r\nHost: localhost\r\n\r\n"
         return mutations.sealed(mutations.greeting(), 0, self.key)
 
 

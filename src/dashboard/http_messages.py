@@ -1,13 +1,15 @@
-"""HTTP requests and responses as values. ``http.server`` parses and writes them, without a socket."""
+"""HTTP requests and responses as values. ``http.server`` reads and writes them, without a socket, once ``request_head`` agrees."""
 
 from __future__ import annotations
 
 import http.server
 import io
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any, NamedTuple
+
+from src.dashboard.request_head import RefusedRequestError, parsed
 
 ALLOWED_METHODS = ("GET", "HEAD")
 
@@ -17,7 +19,7 @@ log = logging.getLogger("sparrow.web")
 
 
 class Request(NamedTuple):
-    """A request: the undecoded path, and the headers with their names in lower case."""
+    """A request: the undecoded path with its query, and the headers with their names in lower case."""
 
     path: str
     headers: Mapping[str, str]
@@ -44,37 +46,42 @@ def text_response(status: HTTPStatus, text: str = "", headers: tuple[Header, ...
 
 
 class RequestHandler(http.server.BaseHTTPRequestHandler):
-    """Parses one request from its complete head, and writes the response to it as bytes.
+    """Parses one request from its complete head, or takes the reason why there is none, and writes the response as bytes.
 
     If the request is malformed or not allowed, ``request`` is None and the response is written already. ``headers`` go with every
-    response.
+    response. A request for a host that ``is_ours`` does not know is refused.
     """
 
     protocol_version = "HTTP/1.1"
 
-    def __init__(self, head: bytes, headers: tuple[Header, ...]) -> None:
-        self.rfile = io.BytesIO(head)
+    def __init__(self, head: bytes | RefusedRequestError, headers: tuple[Header, ...], is_ours: Callable[[str], bool]) -> None:
+        self.rfile = io.BytesIO(b"" if isinstance(head, RefusedRequestError) else head.removeprefix(b"\r\n"))
         self.wfile = self._written = io.BytesIO()
         self.client_address = ("", 0)
         self.request: Request | None = None
+        self.body = b""
         self._fixed_headers = headers
         self.command, self.request_version, self.close_connection = "", "HTTP/1.1", True
         self.raw_requestline = self.rfile.readline()
+        try:
+            if isinstance(head, RefusedRequestError):
+                raise head
+            wanted = parsed(head)
+        except RefusedRequestError as error:
+            self.refuse(error.status, error.text)
+            return
         if not self.parse_request():
             self.close_connection = True
-        elif self.request_version == "HTTP/0.9":
-            self.refuse(HTTPStatus.BAD_REQUEST)
+        elif wanted.host is not None and not is_ours(wanted.host):
+            why = f"this is not {wanted.host}; if that is a name of this server, start it with --allow-host {wanted.host}"
+            self.refuse(HTTPStatus.MISDIRECTED_REQUEST, why)
         elif self.command not in ALLOWED_METHODS:
             self.refuse(HTTPStatus.METHOD_NOT_ALLOWED, headers=(("Allow", ", ".join(ALLOWED_METHODS)),))
-        elif self.headers.get("Transfer-Encoding") or self.headers.get("Content-Length", "0") != "0":
-            self.refuse(HTTPStatus.BAD_REQUEST, "a request has no body here")
-        elif len(self.headers.get_all("Host", [])) != 1 and self.request_version == "HTTP/1.1":
-            self.refuse(HTTPStatus.BAD_REQUEST, "a request needs one Host header")
         else:
-            self.request = Request(self.path, {name.lower(): value for name, value in self.headers.items()})
+            self.request = Request(wanted.path, wanted.fields)
 
     def written(self) -> bytes:
-        """Returns the bytes of the response."""
+        """Returns the bytes of the response but for ``body``, which follows them."""
         return self._written.getvalue()
 
     def refuse(self, status: HTTPStatus, text: str = "", headers: tuple[Header, ...] = ()) -> None:
@@ -107,8 +114,7 @@ class RequestHandler(http.server.BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(len(body)))
         self.send_header("Connection", "close" if self.close_connection else "keep-alive")
         self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
+        self.body = b"" if self.command == "HEAD" else body
 
     # http.server calls these.
 

@@ -1,8 +1,9 @@
 """``WebServer``, an HTTP server on asyncio whose connections have limits, so that no client can stop it.
 
 A silent, slow or hostile connection costs a descriptor for a limited time and does not delay others: the head of a request is first
-collected, within limits of time and size, and parsed when it is complete; a response must be read within a limited time. The number
-of connections is limited too: a new connection replaces the one that has been idle the longest.
+collected, within limits of time and size, and parsed when it is complete; a response must be read within a limited time. It is
+handed to the system in parts, each when the last one is read, so that unread responses take no memory of their own. The number of
+connections is limited too: ``room`` says which one ends for a new one.
 """
 
 from __future__ import annotations
@@ -10,12 +11,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 
+from src.dashboard.hosts import AllowedHosts
 from src.dashboard.http_messages import Header, Request, RequestHandler, Response
+from src.dashboard.request_head import HeadReader, RefusedRequestError
+from src.dashboard.room import BUSY, IDLE, READING, Room
 from src.rmi.errors import UnavailableError
 
 Respond = Callable[[Request], Awaitable[Response]]
@@ -29,9 +32,12 @@ class WebServerLimits:
 
     max_connections: int = 1_024
     max_head_bytes: int = 16 * 1024  # the largest head of a request: its line and headers
+    first_s: float = 10.0  # from the connection to the end of the first request's head
     head_s: float = 4.0  # from the first byte of a request's head to its last
     idle_s: float = 30.0  # the longest time without a request
-    read_s: float = 6.0  # the longest time to read a response, and to make one
+    read_s: float = 6.0  # the longest time to make a response, and to read it if it is small
+    read_bytes_per_s: int = 256 * 1024  # a large response has as much time more as it takes at this rate
+    part_bytes: int = 64 * 1024  # of a response that are handed to the system at a time
     drain_s: float = 1.0  # after a response that ends the connection, input is read for this time, so that the response arrives
 
 
@@ -41,12 +47,14 @@ class Connection(asyncio.Protocol):
     def __init__(self, server: WebServer) -> None:
         self._server = server
         self._limits = server.limits
-        self._buffer = bytearray()
+        self._heads = HeadReader(server.limits.max_head_bytes)
         self._transport: asyncio.Transport
         self._deadline: asyncio.TimerHandle | None = None
         self._responding: asyncio.Task[None] | None = None
-        self._unread = False  # the client has not read the last response yet
-        self._ending = False  # the last response is written
+        self._unsent: list[memoryview] = []  # parts of the response that the system has not taken
+        self._unread = False  # the client has not read yet what the system has taken
+        self._ending = False  # the last response is being sent
+        self._eof = False  # the client sends nothing more
 
     # asyncio calls these.
 
@@ -55,33 +63,37 @@ class Connection(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         transport.set_write_buffer_limits(0)
-        self._server.opened(self)
-        self._abort_after(self._limits.idle_s)
+        self._abort_after(self._limits.first_s)
+        peer = transport.get_extra_info("peername")
+        self._server.opened(self, str(peer[0]) if peer else "")
 
     def data_received(self, data: bytes) -> None:
         """Takes received bytes: a part of a request, or several requests."""
         if self._ending:
             return
-        if not self._buffer and self._responding is None and not self._unread:
-            self._server.mark_busy(self)
+        waits = self._responding is None and not self._unread
+        if waits and not self._heads.begun:
             self._abort_after(self._limits.head_s)
-        self._buffer += data
-        if self._responding is not None or self._unread:
-            if len(self._buffer) > self._limits.max_head_bytes:
-                self._transport.pause_reading()
-        else:
+        self._heads.feed(data)
+        if waits:
             self._begin_response()
+        elif len(self._heads) > self._limits.max_head_bytes:
+            self._transport.pause_reading()
+
+    def eof_received(self) -> bool:
+        """Returns whether the connection stays: a client that sends nothing more still gets its responses."""
+        self._eof = True
+        return self._responding is not None or bool(self._unsent) or self._unread
 
     def pause_writing(self) -> None:
-        """Notes that the client has not read the response yet, and sets the deadline for that."""
+        """Notes that the client has yet to read what was sent."""
         self._unread = True
-        self._abort_after(self._limits.read_s)
 
     def resume_writing(self) -> None:
-        """Goes on with the next request, because the client has read the response."""
+        """Goes on with the response, or with the next request, because the client has read what was sent."""
         self._unread = False
-        if not self._ending and self._responding is None:
-            self._wait_for_request()
+        if self._responding is None:
+            self._send()
 
     def connection_lost(self, error: Exception | None) -> None:
         """Cancels what is under way, and removes the connection from the server."""
@@ -89,7 +101,8 @@ class Connection(asyncio.Protocol):
             self._deadline.cancel()
         if self._responding is not None:
             self._responding.cancel()
-        self._server.closed(self)
+        self._unsent.clear()
+        self._server.room.leave(self)
 
     # The server calls this, and so does the deadline.
 
@@ -106,22 +119,21 @@ class Connection(asyncio.Protocol):
         self._deadline = asyncio.get_running_loop().call_later(seconds, self.abort)
 
     def _begin_response(self) -> None:
-        """Begins the response to the next request if its head is complete, or refuses a head that is too large."""
-        while self._buffer[:2] == b"\r\n":  # RFC 9112 allows empty lines before a request
-            del self._buffer[:2]
-        ends = [at + len(mark) for mark in (b"\r\n\r\n", b"\n\n") if (at := self._buffer.find(mark)) >= 0]
-        if ends and min(ends) <= self._limits.max_head_bytes:
-            head = bytes(self._buffer[: min(ends)])
-            del self._buffer[: min(ends)]
+        """Begins the response to the next request if its head is complete, or refuses it if it cannot become a request."""
+        try:
+            head = self._heads.take()
+        except RefusedRequestError as error:
+            self._write(RequestHandler(error, self._server.headers, self._server.hosts.allows))
+            return
+        if head is None and self._eof:
+            self._transport.close()
+        elif head is not None:
+            self._server.room.move(self, BUSY)
             self._abort_after(2 * self._limits.read_s)
             self._responding = asyncio.get_running_loop().create_task(self._respond(head))
-        elif len(self._buffer) > self._limits.max_head_bytes:
-            handler = RequestHandler(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", self._server.headers)
-            handler.refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
-            self._write(handler)
 
     async def _respond(self, head: bytes) -> None:
-        handler = RequestHandler(head, self._server.headers)
+        handler = RequestHandler(head, self._server.headers, self._server.hosts.allows)
         if handler.request is not None:
             try:
                 handler.respond(await asyncio.wait_for(self._server.respond(handler.request), self._limits.read_s))
@@ -132,47 +144,62 @@ class Connection(asyncio.Protocol):
                 handler.refuse(HTTPStatus.INTERNAL_SERVER_ERROR)
         self._responding = None
         self._write(handler)
-        if not self._unread and not self._ending:
-            self._wait_for_request()
 
     def _write(self, handler: RequestHandler) -> None:
-        self._abort_after(self._limits.read_s)
-        self._transport.write(handler.written())
-        if handler.close_connection:
-            self._ending = True
-            self._buffer.clear()
+        if self._transport.is_closing():
+            return
+        self._ending = handler.close_connection
+        if self._ending:
+            self._heads.clear()
             self._transport.resume_reading()
+        self._server.room.move(self, READING)
+        self._abort_after(self._limits.read_s + len(handler.body) / self._limits.read_bytes_per_s)
+        self._unsent = [memoryview(part) for part in (handler.written(), handler.body) if part]
+        self._send()
+
+    def _send(self) -> None:
+        """Hands the response to the system part by part, as long as what it has taken is read at once."""
+        while self._unsent and not self._unread and not self._transport.is_closing():
+            part, rest = self._unsent[0][: self._limits.part_bytes], self._unsent[0][self._limits.part_bytes :]
+            self._unsent[:1] = [rest] if rest else []
+            self._transport.write(part)
+        if self._unsent or self._unread or self._transport.is_closing():
+            return
+        if self._ending:
             self._transport.write_eof()
-            if not self._unread:
-                self._abort_after(self._limits.drain_s)
+            self._abort_after(self._limits.drain_s)
+        else:
+            self._wait_for_request()
 
     def _wait_for_request(self) -> None:
         """Goes on with the bytes that arrived during the last response, or waits for more."""
-        if self._transport.is_closing():
-            return
+        self._server.room.move(self, IDLE)
         self._transport.resume_reading()
-        if self._buffer:
+        if self._heads.begun or self._eof:
             self._abort_after(self._limits.head_s)
             self._begin_response()
         else:
             self._abort_after(self._limits.idle_s)
-            self._server.mark_idle(self)
 
 
 class WebServer:
-    """A web server on one address. ``respond`` returns the response to a request; ``headers`` go with every response."""
+    """A web server on one address, for requests to ``hosts``.
+
+    ``respond`` returns the response to a request; ``headers`` go with every response.
+    """
 
     def __init__(
         self,
         respond: Respond,
         headers: tuple[Header, ...],
+        hosts: AllowedHosts,
         limits: WebServerLimits = WebServerLimits(),  # noqa: B008 (it is frozen)
     ) -> None:
         self.respond = respond
         self.headers = headers
+        self.hosts = hosts
         self.limits = limits
-        self._connections: set[Connection] = set()
-        self._idle: OrderedDict[Connection, None] = OrderedDict()  # the one that has been idle the longest is first
+        self.room: Room[Connection] = Room(limits.max_connections)
         self._listening: asyncio.AbstractServer | None = None
 
     async def listen(self, host: str, port: int) -> int:
@@ -198,31 +225,11 @@ class WebServer:
         """Stops listening and ends all connections."""
         if self._listening is not None:
             self._listening.close()
-        for connection in list(self._connections):
+        for connection in self.room:
             connection.abort()
 
-    # Connections call these.
-
-    def opened(self, connection: Connection) -> None:
-        """Takes a new connection. If there are too many, it ends the one that has been idle the longest, or else the new one."""
-        if len(self._connections) >= self.limits.max_connections:
-            if not self._idle:
-                connection.abort()
-                return
-            self._idle.popitem(last=False)[0].abort()
-        self._connections.add(connection)
-        self.mark_idle(connection)
-
-    def mark_busy(self, connection: Connection) -> None:
-        """Notes that the connection has begun a request."""
-        self._idle.pop(connection, None)
-
-    def mark_idle(self, connection: Connection) -> None:
-        """Notes that the connection waits for a request."""
-        if connection in self._connections:
-            self._idle[connection] = None
-
-    def closed(self, connection: Connection) -> None:
-        """Removes a connection that has ended."""
-        self._connections.discard(connection)
-        self._idle.pop(connection, None)
+    def opened(self, connection: Connection, host: str) -> None:
+        """Takes a new connection from that host, in place of another one if there are too many."""
+        leaving = self.room.enter(connection, host)
+        if leaving is not None:
+            leaving.abort()

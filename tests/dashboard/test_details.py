@@ -1,19 +1,17 @@
 """Details of a job and of a worker: from the tally of a scheduler to what the dashboard hands out."""
 
-import asyncio
 import json
 from typing import Any
 
 import pytest
 
 from src.dashboard.answers import parsed_details
-from src.dashboard.details import DetailCache, jobs_to_search, tasks_of_worker
-from src.dashboard.settings import MonitorSettings
+from src.dashboard.details import jobs_to_search, tasks_of_worker
 from src.dashboard.views import WorkerTask
 from src.sparrow import messages as m
-from src.sparrow.reports import AskedReservation, Decision, JobDetails, JobLine, TaskRow
+from src.sparrow.reports import AskedReservation, Decision, JobDetails, JobLine, LostAttempt, ReservationRow, TaskRow
 from src.sparrow.settings import SchedulerSettings, TallyLimits
-from tests.dashboard.samples import job
+from tests.dashboard.samples import job, task
 from tests.support.books import LATE, at, says, spec, table_with
 
 
@@ -55,12 +53,17 @@ def test_a_task_that_failed_says_why_and_where_it_was_lost():
         "worker": None,
         "state": "failed",
         "attempts": 4,
+        "placed_s": None,
         "wait_s": None,
         "started_s": None,
         "service_s": None,
         "lost_on": ["a"] * 4,
+        "lost": row["lost"],
         "reason": row["reason"],
     }
+    assert [(lost["attempt"], lost["worker"], lost["lost_s"]) for lost in row["lost"]] == [(n + 1, "a", n + 0.5) for n in range(4)]
+    assert all(set(lost) == set(LostAttempt.__annotations__) for lost in row["lost"])
+    assert all(lost["started_s"] is None and lost["placed_s"] < lost["lost_s"] for lost in row["lost"])
     assert "lost with its worker 4 times" in row["reason"]
     assert details(table)["state"] == "failed"
 
@@ -80,7 +83,7 @@ def test_rows_have_the_fields_of_their_types_and_go_through_the_dashboard_unchan
     (line,) = table.tally.newest(table.jobs.values(), 10.0, 1_000.0)
     assert set(line) == set(JobLine.__annotations__)
     assert (line["tasks"], line["submitted"], sampled["num_tasks"]) == (2, 1_000.0, 2)
-    assert parsed_details(json.dumps({"details": {"job": sampled}})) == {"job": sampled}
+    assert parsed_details(json.dumps({"details": {"job": sampled}}), ["job"]) == {"job": sampled}
 
 
 def test_reservations_are_named_rows():
@@ -91,6 +94,113 @@ def test_reservations_are_named_rows():
     (row,) = details(table)["asked"]
     assert set(row) == set(AskedReservation.__annotations__)
     assert row == {"reservation": number, "worker": worker, "after_s": 0.25, "task": 0}
+
+
+def test_a_late_bound_task_runs_once_it_is_assigned_and_a_lost_attempt_says_when_it_started():
+    table = table_with("a", "b")
+    table.submitted(spec(LATE, 0.1), 1.0)
+    (number, worker), *_ = table.jobs["job"].reserved.items()
+    says(table, worker, m.Ask("job", number), now=1.25)
+    (row,) = details(table)["tasks"]
+    assert (row["state"], row["placed_s"], row["started_s"], row["service_s"]) == ("running", 0.25, 0.25, None)
+    table.lost(worker, 2.0)
+    (row,) = details(table)["tasks"]
+    assert (row["state"], row["placed_s"], row["started_s"]) == ("unplaced", None, None)
+    assert row["lost"] == [{"attempt": 1, "worker": worker, "placed_s": 0.25, "started_s": 0.25, "lost_s": 1.0}]
+
+
+def test_all_reservations_are_shown_also_those_that_were_cancelled_or_lost():
+    table = table_with("a", "b", "c", "d", "e", "f")
+    table.submitted(spec(LATE, 0.1, 0.1), 1.0)
+    made = dict(table.jobs["job"].reserved)
+    first, second, third, fourth = made
+    table.lost(made[first], 1.5)  # two are made elsewhere: the fifth and sixth
+    says(table, made[second], m.Ask("job", second), now=2.0)
+    fifth = next(number for number in table.jobs["job"].reserved if number not in made)
+    rows = {row["reservation"]: row for row in details(table)["reservations"]}
+    assert [rows[number]["state"] for number in (first, second, third, fourth, fifth)] == ["lost", "assigned", *["queued"] * 3]
+    assert (rows[fifth]["made_s"], rows[third]["ended_s"], rows[third]["task"]) == (0.5, None, None)
+    says(table, made[third], m.Ask("job", third), now=3.0)  # the last task: the others are cancelled
+    sampled = details(table)
+    rows = {row["reservation"]: row for row in sampled["reservations"]}
+    assert [(row["state"], row["ended_s"], row["task"]) for row in rows.values()] == [
+        ("lost", 0.5, None),
+        ("assigned", 1.0, 0),
+        ("assigned", 2.0, 1),
+        *[("cancelled", 2.0, None)] * 3,
+    ]
+    assert [row["worker"] for row in rows.values()][:4] == list(made.values())
+    assert all(set(row) == set(ReservationRow.__annotations__) for row in rows.values())
+    assert parsed_details(json.dumps({"details": {"job": sampled}}), ["job"])["job"]["reservations"] == sampled["reservations"]
+
+
+def test_reservations_beyond_those_that_are_remembered_in_order_still_say_what_became_of_them():
+    table = limited(shown_placements=4)
+    table.submitted(spec(LATE, *[0.1] * 10), 0.0)
+    numbers = dict(table.jobs["job"].reserved)
+    for number in list(numbers)[:14]:  # ten get a task; with the tenth the others are cancelled
+        if number in table.jobs["job"].reserved:
+            says(table, numbers[number], m.Ask("job", number))
+    assert [row["state"] for row in details(table)["reservations"]] == ["assigned"] * 4
+    table.tally.limits = TallyLimits(shown_placements=20)
+    rows = details(table)["reservations"]
+    assert [row["state"] for row in rows] == ["assigned"] * 10 + ["cancelled"] * 10
+    assert sorted(row["task"] for row in rows[:10]) == list(range(10))
+
+
+def test_the_loads_that_choose_two_compared_count_the_jobs_own_earlier_tasks():
+    table = table_with("a", "b")
+    table.submitted(spec("CHOOSE_TWO", *[0.1] * 4), 0.0)
+    says(table, "a", m.Load("job", 0, 2))
+    says(table, "b", m.Load("job", 0, 0))
+    (decision,) = details(table)["decisions"]
+    own = dict.fromkeys(("a", "b"), 0)
+    for number, (chosen, counted) in enumerate(zip(decision["chosen"], decision["counted"])):
+        probed = decision["probed"][2 * number : 2 * number + 2]
+        assert counted == [decision["loads"][worker] + own[worker] for worker in probed]
+        assert counted[probed.index(chosen)] == min(counted), "why here: it was the least of what was compared"
+        own[chosen] += 1
+    assert max(own.values()) < 4
+
+
+def test_a_worker_that_has_not_answered_has_no_load_to_compare_and_other_methods_compare_otherwise():
+    table = table_with("a", "b")
+    table.submitted(spec("CHOOSE_TWO", 0.1), 0.0)
+    says(table, "a", m.Load("job", 0, 2))
+    table.tick(10.0)
+    (decision,) = details(table)["decisions"]
+    assert sorted(zip(decision["probed"], decision["counted"][0])) == [("a", 2), ("b", None)]
+    batch = table_with("a", "b")
+    batch.submitted(spec("BATCH", 0.1), 0.0)
+    says(batch, "a", m.Load("job", 0, 2))
+    says(batch, "b", m.Load("job", 0, 2))
+    assert details(batch)["decisions"][0]["counted"] is None
+
+
+def test_a_job_with_a_failed_task_has_no_part_in_the_times_of_its_method():
+    """It ended early, without its work being done, and so looked 0.41 times as long as an ideal one."""
+    table = table_with("a")
+    table.submitted(spec("RANDOM", 10.0), 0.0)
+    for n in range(4):
+        table.lost("a", n + 0.5)
+        table.joined(at("a", str(n + 2)), 1, n + 0.6)
+        table.tick(n + 0.9)
+    (line,) = table.tally.newest([], 9.0, 0.0)
+    assert (line["state"], line["slowdown"]) == ("failed", None)
+    told = table.tally.methods([])["RANDOM"]
+    assert (told["counts"]["failed_jobs"], told["counts"]["jobs"], told["demanded_s"]) == (1, 1, 10.0)
+    assert [told[name]["count"] for name in ("response_s", "slowdown", "last_wait_s")] == [0, 0, 0]
+
+
+def test_the_last_wait_of_a_job_is_that_of_the_task_that_started_last():
+    table = table_with("a", "b")
+    table.submitted(spec("RANDOM", 0.1, 0.1), 0.0)
+    first, second = (task.worker for task in table.jobs["job"].tasks)
+    says(table, first, m.Done("job", 0, 1, queued_s=0.5, service_s=0.1), now=1.0)
+    says(table, second, m.Done("job", 1, 1, queued_s=2.0, service_s=0.1), now=3.0)
+    told = table.tally.methods([])["RANDOM"]
+    assert told["last_wait_s"]["count"] == 1
+    assert told["last_wait_s"]["mean"] == pytest.approx(2.0)
 
 
 def test_long_lists_are_cut_and_the_number_of_tasks_is_not():
@@ -128,67 +238,24 @@ def test_jobs_that_are_too_many_or_too_large_are_forgotten_the_oldest_first():
     assert [line["id"] for line in table.tally.newest([], 9.0, 0.0)] == ["job2"]
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [
-        None,
-        "",
-        "[]",
-        "{}",
-        '{"details": []}',
-        '{"details": {"job": 3}}',
-        '{"details": {"job": {}}}',
-        '{"details": {"job": {"id": "job", "method": "BATCH", "submitted": 1.0, "tasks": 3}}}',
-        '{"details": {"job": {"id": "job", "method": "BATCH", "submitted": 1.0, "tasks": [["host1", 0.1, 0.2, 1, "done"]]}}}',
-        '{"details": {"job": {"id": "job", "method": "BATCH", "submitted": 1.0, "tasks": [{"worker": "host1"}]}}}',
-    ],
-)
-def test_what_is_no_details_is_refused(answer):
-    with pytest.raises((TypeError, ValueError)):
-        parsed_details(answer)
-
-
 def test_the_tasks_of_a_worker_are_those_that_it_has_or_was_lost_with():
-    row = {"worker": "a", "state": "placed", "attempts": 1, "wait_s": None, "started_s": None, "service_s": None, "lost_on": []}
-    rows = [
-        row,
-        {**row, "worker": "b"},
-        {**row, "worker": "b", "lost_on": ["a"], "state": "running", "started_s": 0.5, "wait_s": 0.5},
-    ]
+    rows = [task("a"), task("b"), task("b", "running", lost_on=["a"], started_s=0.5, wait_s=0.5)]
     one: Any = {"id": "j", "method": "BATCH", "submitted": 7.0, "tasks": rows}  # all that is needed of a job's details
     found = tasks_of_worker("a", [one])
-    assert [(task["task"], task["lost_here"], task["state"], task["started_s"]) for task in found] == [
+    assert [(one["task"], one["lost_here"], one["state"], one["started_s"]) for one in found] == [
         (0, False, "placed", None),
         (2, True, "running", 0.5),
     ]
-    assert all(set(task) == set(WorkerTask.__annotations__) for task in found)
+    assert all(set(one) == set(WorkerTask.__annotations__) for one in found)
 
 
 def test_open_jobs_are_searched_first_and_only_so_many_tasks():
-    jobs = [job("ended", tasks=3), job("open", state="running", tasks=4), job("older", tasks=1)]
-    assert jobs_to_search(jobs, 100) == ["open", "ended", "older"]
-    assert jobs_to_search(jobs, 7) == ["open", "ended"]
-    assert jobs_to_search(jobs, 3) == []
-
-
-def test_many_viewers_of_the_same_details_cost_one_question():
-    async def main():
-        cache = DetailCache(MonitorSettings(details_s=0.05, max_details=2))
-        questions: list[None] = []
-
-        async def read():
-            questions.append(None)
-            await asyncio.sleep(0)
-            return len(questions)
-
-        key = ("job", "a")
-        assert await asyncio.gather(*(cache.get(key, read) for _ in range(50))) == [1] * 50
-        assert await cache.get(("worker", "a"), read) == 2
-        assert await cache.get(key, read) == 1
-        until = asyncio.get_running_loop().time() + 5.0
-        while await cache.get(key, read) == 1:  # until it is older than details_s
-            assert asyncio.get_running_loop().time() < until
-            await asyncio.sleep(0.01)
-        assert len(questions) == 3
-
-    asyncio.run(main())
+    s1, s2 = "sparrow.scheduler.1", "sparrow.scheduler.2"
+    jobs: Any = [
+        {**job("ended", tasks=3), "scheduler": s1},
+        {**job("open", state="running", tasks=4), "scheduler": s2},
+        {**job("older", tasks=1), "scheduler": s1},
+    ]
+    assert jobs_to_search(jobs, 100) == {s2: ["open"], s1: ["ended", "older"]}
+    assert jobs_to_search(jobs, 7) == {s2: ["open"], s1: ["ended"]}
+    assert jobs_to_search(jobs, 3) == {}

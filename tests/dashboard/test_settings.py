@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from src.dashboard.answers import parsed_load
+from src.dashboard.answers import parsed_load, worker_greeting
+from src.dashboard.hosts import AllowedHosts
 from src.dashboard.http_messages import text_response
 from src.dashboard.monitor import Monitor
 from src.dashboard.settings import MonitorSettings
@@ -24,7 +25,7 @@ async def ok(request):
 
 
 async def listening(**limits):
-    server = WebServer(ok, (("X-Always", "here"),), WebServerLimits(**limits))
+    server = WebServer(ok, (("X-Always", "here"),), AllowedHosts([]), WebServerLimits(**limits))
     return server, await server.listen("127.0.0.1", 0)
 
 
@@ -39,8 +40,9 @@ async def ended(reader):
 @pytest.mark.parametrize(
     ("limits", "sent"),
     [
-        ({"idle_s": 0.1}, b""),
+        ({"first_s": 0.1}, b""),
         ({"head_s": 0.1}, b"GET /"),
+        ({"head_s": 0.1}, b"\r\n"),
     ],
 )
 def test_who_says_nothing_or_not_all_in_time_is_let_go(limits, sent):
@@ -62,7 +64,7 @@ def test_a_head_may_be_only_so_long():
         server, port = await listening(max_head_bytes=100)
         for extra, status in ((20, b"200 OK"), (200, b"431")):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX: " + extra * b"a" + b"\r\n\r\n")
+            writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nX: " + extra * b"a" + b"\r\n\r\n")
             received = await ended(reader)
             assert received.startswith(b"HTTP/1.1 " + status)
             assert b"\r\nX-Always: here\r\n" in received
@@ -78,7 +80,7 @@ def test_the_longest_idle_connection_makes_room_for_a_new_one():
         first, second, third = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3)]
         assert await ended(first[0]) == b""
         for _, writer in (second, third):
-            writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         assert all([(await ended(reader)).startswith(b"HTTP/1.1 200") for reader, _ in (second, third)])
         for _, writer in (first, second, third):
             writer.close()
@@ -110,7 +112,7 @@ def test_a_monitor_samples_as_often_as_it_is_told_and_rarely_when_nobody_looks()
     finally:
         monitor.stop()
     data = monitor.latest.data
-    assert json.loads(monitor.latest.stats) == json.loads(json.dumps(data))
+    assert json.loads(monitor.latest.stats.body) == json.loads(json.dumps(data))
     assert data["nameserver"]["up"] is False
 
 
@@ -119,9 +121,9 @@ def test_a_target_that_cannot_be_reached_is_tried_again_after_retry_s_and_has_le
         with socket.socket() as closed:
             closed.bind(("127.0.0.1", 0))
             changes = []
-            connector = Connector(None, 4, TargetSettings(connect_s=0.5, retry_s=0.2))
+            connector = Connector(None, 4, TargetSettings(connect_s=0.5, retry_s=0.2, most_retry_s=0.2))
             uri = f"PYRO:sparrow.worker.x@127.0.0.1:{closed.getsockname()[1]}"
-            question = Question("find_load", (), parsed_load)
+            question = Question("find_load", (), parsed_load, worker_greeting)
             target: Any = Target("sparrow.worker.x", uri, question, lambda: changes.append(target.state), connector)
 
             async def tried():
@@ -151,11 +153,11 @@ def test_a_target_that_cannot_be_reached_is_tried_again_after_retry_s_and_has_le
     asyncio.run(main())
 
 
-def test_an_overdue_answer_makes_a_target_gone_and_a_late_one_makes_it_up_again():
+def test_an_overdue_answer_makes_a_target_silent_and_a_late_one_makes_it_up_again():
     async def main():
         changes, calls = [], []
         connector = Connector(None, 4, TargetSettings(answer_s=0.05))
-        question = Question("find_load", (), parsed_load)
+        question = Question("find_load", (), parsed_load, worker_greeting)
         target: Any = Target("w", "PYRO:w@h:1", question, lambda: changes.append(target.state), connector)
         target._channel = SimpleNamespace(begin=lambda *call: calls.append(call), drop=lambda: None)
         target.ask()
@@ -166,14 +168,20 @@ def test_an_overdue_answer_makes_a_target_gone_and_a_late_one_makes_it_up_again(
         assert changes == []
         await asyncio.sleep(0.06)
         target.check_deadline()
-        assert (changes, target.reason) == (["gone"], "it does not answer")
+        assert (changes, target.gone_since) == (["silent"], None)
+        assert "has not answered for 0.05 s" in target.reason
         answered(None, 3)
-        assert (changes, target.answer, target.reason, target.is_busy) == (["gone", "up"], 3, "", False)
+        assert (changes, target.answer, target.reason, target.is_busy) == (["silent", "up"], 3, "", False)
         target.ask()
         calls[-1][2](None, "three")
-        assert changes == ["gone", "up", "gone"]
-        assert "cannot be used" in target.reason
+        assert changes == ["silent", "up", "unreadable"]
+        assert target.reason.startswith("w answers something that cannot be read: load must be a whole number")
         assert target.answer == 3
+        target.ask()
+        calls[-1][2](ValueError("boo\n" * 1_000), None)
+        assert len(target.reason) <= 300
+        assert target.reason.isprintable()
+        assert changes == ["silent", "up", "unreadable"]
         target.close()
 
     asyncio.run(main())

@@ -5,7 +5,8 @@ import time
 
 import pytest
 
-from scripts.testbed.dashboard import watch
+from scripts.testbed.dashboard import Dashboard, watch
+from scripts.testbed.processes import memory_mb
 from src.sparrow.metrics import percentile
 from tests.support.live import eventually
 from tests.support.webclient import ask, assert_prompt, raw, status_of
@@ -34,7 +35,7 @@ TRAVERSALS = [
 
 @pytest.mark.parametrize("path", TRAVERSALS)
 def test_no_path_leaves_the_folder(dashboard, path):
-    received = raw(dashboard, f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode("latin-1"))
+    received = raw(dashboard, f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode("latin-1"))
     assert status_of(received) == 404
     assert b"import" not in received
     assert b"root:" not in received
@@ -61,36 +62,74 @@ def test_what_is_not_there_is_not_found(dashboard, path):
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH", "CONNECT", "BREW", "get", "__class__"])
 def test_other_methods_are_refused(dashboard, method):
-    received = raw(dashboard, f"{method} /sparrow HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    received = raw(dashboard, f"{method} /sparrow HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
     assert status_of(received) == 405
     assert b"\r\nAllow: GET, HEAD\r\n" in received
 
 
-HOST = b"Host: x\r\nConnection: close\r\n\r\n"
+HOST = b"Host: localhost\r\nConnection: close\r\n\r\n"
 MALFORMED = [
     (b"\0\0\0\0\r\n\r\n", 400),
-    (b"GET /\0 HTTP/1.1\r\n" + HOST, 404),
+    (b"GET /\0 HTTP/1.1\r\n" + HOST, 400),
     (b"GET /sparrow\r\n\r\n", 400),
     (b"GET\r\n\r\n", 400),
     (b"GET / HTTP/9.9\r\n" + HOST, 505),
     (b"GET / HTTP/x\r\n" + HOST, 400),
     (b"GET / / HTTP/1.1\r\n" + HOST, 400),
-    (b"GET nothing HTTP/1.1\r\n" + HOST, 404),
-    (b"GET * HTTP/1.1\r\n" + HOST, 404),
-    (b"GET http://[ HTTP/1.1\r\n" + HOST, 302),
+    (b"GET  / HTTP/1.1\r\n" + HOST, 400),
+    (b" GET / HTTP/1.1\r\n" + HOST, 400),
+    (b"GET\t/ HTTP/1.1\r\n" + HOST, 400),
+    (b"G(T / HTTP/1.1\r\n" + HOST, 400),
+    (b"GET / HTTP/1.1 \r\n" + HOST, 400),
     (b"GET /sparrow HTTP/1.1\r\n\r\n", 400),
     (b"GET /sparrow HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
-    (b"GET /sparrow HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello", 400),
-    (b"GET /sparrow HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n", 400),
-    (b"GET /sparrow HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
-    (b"GET /sparrow HTTP/1.1\r\nHost: x\r\n" + b"a: b\r\n" * 200 + b"\r\n", 431),
+    (b"GET /sparrow HTTP/1.1\r\n" + b"a: b\r\n" * 200 + HOST, 431),
     (b"GET /" + b"a" * 20_000 + b" HTTP/1.1\r\n" + HOST, 431),
     (b"GET /sparrow HTTP/1.1\r\nX: " + b"a" * 1_000_000 + b"\r\n" + HOST, 431),
     (b"a" * 1_000_000, 431),
     (b"\xff" * 100 + b"\r\n\r\n", 400),
+    (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
     (b"GET /sparrow HTTP/1.0\r\n\r\n", 200),
-    (b"GET http://elsewhere/sparrow HTTP/1.1\r\n" + HOST, 200),
     (b"\r\nGET /sparrow HTTP/1.1\r\n" + HOST, 200),
+    (b"\r\n\r\nGET /sparrow HTTP/1.1\r\n" + HOST, 400),
+    # targets that are no paths
+    (b"GET nothing HTTP/1.1\r\n" + HOST, 400),
+    (b"GET * HTTP/1.1\r\n" + HOST, 400),
+    (b"GET http://[ HTTP/1.1\r\n" + HOST, 400),
+    (b"GET localhost:80 HTTP/1.1\r\n" + HOST, 400),
+    (b"GET https://localhost/sparrow HTTP/1.1\r\n" + HOST, 400),
+    (b"GET http://localhost:1/sparrow HTTP/1.1\r\n" + HOST, 200),
+    (b"GET HTTP://LOCALHOST/sparrow HTTP/1.1\r\n" + HOST, 200),
+    (b"GET http://elsewhere/sparrow HTTP/1.1\r\n" + HOST, 421),  # it counts, not the Host field
+    (b"GET http://localhost/sparrow HTTP/1.1\r\nHost: elsewhere\r\nConnection: close\r\n\r\n", 200),
+    (b"GET http://user@localhost/sparrow HTTP/1.1\r\n" + HOST, 400),
+    # bodies, and what may be taken for one by somebody else
+    (b"GET /sparrow HTTP/1.1\r\nContent-Length: 5\r\n" + HOST + b"hello", 400),
+    (b"GET /sparrow HTTP/1.1\r\nContent-Length: -1\r\n" + HOST, 400),
+    (b"GET /sparrow HTTP/1.1\r\nContent-Length: +0\r\n" + HOST, 400),
+    (b"GET /sparrow HTTP/1.1\r\nContent-Length: 0, 0\r\n" + HOST, 400),
+    (b"GET /sparrow HTTP/1.1\r\nContent-Length:\r\n" + HOST, 400),
+    (b"GET /sparrow HTTP/1.1\r\nContent-Length: \xb2\r\n" + HOST, 400),
+    (b"GET /sparrow HTTP/1.1\r\nContent-Length : 5\r\n" + HOST + b"hello", 400),
+    (b"GET /sparrow HTTP/1.1\r\nContent-Length\t: 5\r\n" + HOST + b"hello", 400),
+    (b"GET /sparrow HTTP/1.1\r\nContent-Length: 0\r\nContent-Length: 0\r\n" + HOST, 400),
+    (b"GET /sparrow HTTP/1.1\r\nContent-Length: 0\r\nContent-Length: 5\r\n" + HOST + b"hello", 400),
+    (b"GET /sparrow HTTP/1.1\r\nContent-Length: 0\r\n" + HOST, 200),
+    (b"GET /sparrow HTTP/1.1\r\nTransfer-Encoding: chunked\r\n" + HOST + b"0\r\n\r\n", 400),
+    (b"GET /sparrow HTTP/1.1\r\nTransfer-Encoding:\r\n" + HOST, 400),
+    (b"GET /sparrow HTTP/1.1\r\nTransfer-Encoding : chunked\r\n" + HOST, 400),
+    (b"GET /sparrow HTTP/1.1\r\nTransfer-Encoding: identity\r\nContent-Length: 0\r\n" + HOST, 400),
+    # lines and fields
+    (b"GET /sparrow HTTP/1.1\nHost: localhost\n\n", 400),
+    (b"GET /sparrow HTTP/1.1\r\nHost: localhost\n\r\n", 400),
+    (b"GET /sparrow HTTP/1.1\r\nA: b\rContent-Length: 5\r\n" + HOST, 400),
+    (b"GET /sparrow HTTP/1.1\r\nA: b\r\n c: folded\r\n" + HOST, 400),
+    (b"GET /sparrow HTTP/1.1\r\nA: b\r\n\tfolded\r\n" + HOST, 400),
+    (b"GET /sparrow HTTP/1.1\r\n A: b\r\n" + HOST, 400),
+    (b"GET /sparrow HTTP/1.1\r\nno colon\r\n" + HOST, 400),
+    (b"GET /sparrow HTTP/1.1\r\n: no name\r\n" + HOST, 400),
+    (b"GET /sparrow HTTP/1.1\r\nA: \0\r\n" + HOST, 400),
+    (b"GET /sparrow HTTP/1.1\r\nA: \xe9\r\nB:\tc\t\r\nC:\r\n" + HOST, 200),
 ]
 
 
@@ -100,8 +139,57 @@ def test_malformed_requests_get_the_right_answer(dashboard, data, status):
     assert_prompt(dashboard)
 
 
+def test_nothing_after_a_refused_request_is_taken_for_a_request(dashboard):
+    smuggled = b"GET /sparrow/status HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    for first in (b"Content-Length: %d\r\n" % len(smuggled), b"Transfer-Encoding: chunked\r\n", b"Content-Length : 9\r\n"):
+        received = raw(dashboard, b"GET /sparrow HTTP/1.1\r\nHost: localhost\r\n" + first + b"\r\n" + smuggled)
+        assert received.count(b"HTTP/1.1 ") == 1
+        assert b"\r\nConnection: close\r\n" in received
+
+
+HOSTS = [
+    ("localhost", 200),
+    ("localhost:8901", 200),
+    ("LocalHost.", 200),
+    ("127.0.0.1", 200),
+    ("127.0.0.1:1", 200),
+    ("[::1]:8901", 200),
+    ("192.0.2.7", 200),
+    ("lab7.example", 200),  # --allow-host
+    ("evil.example", 421),
+    ("localhost.evil.example", 421),
+    ("127.0.0.1.evil.example", 421),
+    ("2130706433", 421),
+    ("0x7f.1", 421),
+    ("", 400),
+    ("a b", 400),
+    ("user@localhost", 400),
+    ("localhost:x", 400),
+    ("localhost/", 400),
+    ("evil.example#localhost", 400),
+]
+
+
+@pytest.fixture(scope="module")
+def named(clusters):
+    """A dashboard that is reached under another name as well."""
+    with Dashboard(clusters(8).nameserver, options=("--allow-host", "lab7.example")) as one:
+        yield one
+
+
+@pytest.mark.parametrize(("host", "status"), HOSTS)
+def test_only_names_that_lead_here_are_answered(named, host, status):
+    """Else a page whose name is made to lead here could read everything in the browser of somebody who may."""
+    for path in ("/sparrow/stats", "/nothing") if status == 421 else ("/sparrow/stats",):
+        received = raw(named, f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+        assert status_of(received) == status
+        if status == 421:
+            assert f"start it with --allow-host {host}".encode() in received
+            assert b"workers" not in received
+
+
 def test_requests_may_come_in_one_go_and_on_one_connection(dashboard):
-    one = b"GET /sparrow/status HTTP/1.1\r\nHost: x\r\n\r\n"
+    one = b"GET /sparrow/status HTTP/1.1\r\nHost: localhost\r\n\r\n"
     received = raw(dashboard, 50 * one + one.replace(b"Host", b"Connection: close\r\nHost"))
     assert received.count(b"HTTP/1.1 200 OK") == 51
 
@@ -124,6 +212,53 @@ def test_a_thousand_silent_connections_keep_nobody_waiting(dashboard):
     assert_prompt(dashboard)
 
 
+def test_connections_that_sent_one_byte_keep_nobody_out(dashboard):
+    """They are renewed all the while, and they are more than the server holds."""
+    begun = []
+    try:
+        for number in range(1_500):
+            one = socket.create_connection(("127.0.0.1", dashboard.port), timeout=5)
+            one.sendall(b"G")
+            begun.append(one)
+            if number % 100 == 99:
+                assert_prompt(dashboard)
+        for _ in range(10):
+            assert_prompt(dashboard)
+    finally:
+        for one in begun:
+            one.close()
+
+
+def test_who_sends_nothing_more_gets_the_whole_answer(dashboard):
+    with socket.create_connection(("127.0.0.1", dashboard.port), timeout=5) as one:
+        one.sendall(b"GET /web/Chart.bundle.min.js HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        one.shutdown(socket.SHUT_WR)
+        received = b""
+        while part := one.recv(65536):
+            received += part
+    head, _, body = received.partition(b"\r\n\r\n")
+    assert f"Content-Length: {len(body)}".encode() in head
+    assert len(body) > 100_000
+
+
+def test_unread_answers_take_no_memory_of_their_own(dashboard):
+    before_mb = memory_mb(dashboard.process.pid)
+    deaf = []
+    try:
+        for _ in range(500):
+            one = socket.socket()
+            deaf.append(one)
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            one.connect(("127.0.0.1", dashboard.port))
+            one.sendall(b"GET /web/Chart.bundle.min.js HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert ask(dashboard, "/sparrow/stats")[0] == 200
+        assert_prompt(dashboard)
+        assert memory_mb(dashboard.process.pid) - before_mb < 50  # the answers are 100 MB
+    finally:
+        for one in deaf:
+            one.close()
+
+
 def test_a_byte_a_second_is_given_up(dashboard):
     with socket.create_connection(("127.0.0.1", dashboard.port), timeout=10) as slow:
         began = time.monotonic()
@@ -140,7 +275,7 @@ def test_a_byte_a_second_is_given_up(dashboard):
 def test_who_does_not_read_is_given_up(dashboard):
     with socket.create_connection(("127.0.0.1", dashboard.port), timeout=20) as deaf:
         deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        deaf.sendall(100 * b"GET /web/Chart.bundle.min.js HTTP/1.1\r\nHost: x\r\n\r\n")
+        deaf.sendall(100 * b"GET /web/Chart.bundle.min.js HTTP/1.1\r\nHost: localhost\r\n\r\n")
 
         def is_closed():
             assert_prompt(dashboard)
