@@ -22,6 +22,7 @@ from typing import Callable, NamedTuple
 from Pyro4 import message
 
 from scripts.testbed import mutations
+from scripts.testbed.attacks_dashboard import DASHBOARD_ATTACKS
 from scripts.testbed.target import Target, held, reset, send, was_closed
 from src.rmi import wire
 from src.rmi.serializer import dump_call
@@ -203,10 +204,16 @@ class Attack(NamedTuple):
     on_dashboard: bool = True
     on_workers: bool = True
     occupies: bool = False  # it submits tasks that workers run: jobs take longer then, and more memory is used
+    on_schedulers: bool = True
 
     def fits(self, port: str) -> bool:
         """Returns whether it makes sense at one of PORTS. The name server is a remote object, as a worker is."""
-        return {"scheduler": True, "worker": self.on_workers, "nameserver": self.on_workers, "dashboard": self.on_dashboard}[port]
+        return {
+            "scheduler": self.on_schedulers,
+            "worker": self.on_workers,
+            "nameserver": self.on_workers,
+            "dashboard": self.on_dashboard,
+        }[port]
 
 
 ATTACKS = {
@@ -223,6 +230,7 @@ ATTACKS = {
     "replayed": Attack(replayed, 50),
     "greedy": Attack(greedy, 20, on_dashboard=False, on_workers=False, occupies=True),
     "lying": Attack(lying, 50, on_dashboard=False, on_workers=False),
+    **{name: Attack(*row) for name, row in DASHBOARD_ATTACKS.items()},
 }
 
 

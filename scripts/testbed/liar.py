@@ -31,8 +31,8 @@ ABSURD = ["nan", "-1", "1e999", "1e300", "true", "null", '"a"', "[]", str(2**60)
 class Liar(Service):
     """A worker of 1,000 slots whose load is always 0. It reports each task as done at once, with times of years."""
 
-    def __init__(self, nameserver: str, scheduler: str, key: bytes | None, rng: random.Random) -> None:
-        super().__init__([WORKERS + NAME], nameserver, None, 0, Security(key), NamingSettings())
+    def __init__(self, nameserver: str, scheduler: str, key: bytes | None, rng: random.Random, name: str = NAME) -> None:
+        super().__init__([WORKERS + name], nameserver, None, 0, Security(key), NamingSettings())
         self._scheduler = scheduler
         self._rng = rng
         self._channel: Channel | None = None

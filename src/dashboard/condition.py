@@ -85,14 +85,18 @@ def _about_schedulers(schedulers: Mapping[str, SchedulerRow], left_for_good: Col
 def _about_workers(workers: Mapping[str, WorkerRow], left_for_good: Collection[str]) -> list[str]:
     reasons = []
     if any(row["state"] == "up" for row in workers.values()):
-        for state, be, what in (
-            ("gone", "gone", "schedulers run what they had on others"),
-            ("silent", "silent", "what they have waits until they answer or are given up"),
-        ):
+        for state in ("gone", "silent"):
             names = [name for name, row in workers.items() if row["state"] == state and name not in left_for_good]
             if names:
-                verb = "is" if len(names) == 1 else "are"
-                reasons.append(f"{len(names)} of {_number(len(workers), 'worker')} {verb} {be} ({_listed(names)}): {what}.")
+                one = len(names) == 1
+                gone = f"schedulers run {'its' if one else 'their'} tasks again on others"
+                silent = (
+                    "its tasks wait until it answers or is given up"
+                    if one
+                    else "their tasks wait until they answer or are given up"
+                )
+                which = f"{len(names)} of {_number(len(workers), 'worker')} {'is' if one else 'are'} {state} ({_listed(names)})"
+                reasons.append(f"{which}: {gone if state == 'gone' else silent}.")
     return reasons
 
 

@@ -21,7 +21,7 @@ from src.sparrow.messages import Address
 from src.sparrow.names import WORKERS
 from src.sparrow.placement import METHODS, method_named
 from src.sparrow.reports import JobDetails, Report, SchedulerStats
-from src.sparrow.settings import SchedulerSettings
+from src.sparrow.settings import SchedulerSettings, WorkerSettings
 
 
 class SchedulerHost(Host, Protocol):
@@ -214,7 +214,7 @@ class SchedulerNode:
         worker = link.peer.name
         link.peer = Address(worker, str(link.incarnation))
         slots = greeting.get("slots")
-        slots = slots if isinstance(slots, int) and slots > 0 else 1
+        slots = slots if type(slots) is int and 0 < slots <= WorkerSettings.max_slots else 1
         self._backoff.pop(worker, None)
         if worker not in self.table.workers:
             self._host.note("info", f"worker {worker} joined ({slots} slot{'' if slots == 1 else 's'})")

@@ -12,7 +12,7 @@ import pytest
 
 from src.dashboard.answers import parsed_load, worker_greeting
 from src.dashboard.hosts import AllowedHosts
-from src.dashboard.http_messages import text_response
+from src.dashboard.http_messages import Response, text_response
 from src.dashboard.monitor import Monitor
 from src.dashboard.settings import MonitorSettings
 from src.dashboard.target import UNREGISTERED, Connector, Question, Target, TargetSettings
@@ -24,8 +24,8 @@ async def ok(request):
     return text_response(HTTPStatus.OK)
 
 
-async def listening(**limits):
-    server = WebServer(ok, (("X-Always", "here"),), AllowedHosts([]), WebServerLimits(**limits))
+async def listening(respond=ok, **limits):
+    server = WebServer(respond, (("X-Always", "here"),), AllowedHosts([]), WebServerLimits(**limits))
     return server, await server.listen("127.0.0.1", 0)
 
 
@@ -84,6 +84,29 @@ def test_the_longest_idle_connection_makes_room_for_a_new_one():
         assert all([(await ended(reader)).startswith(b"HTTP/1.1 200") for reader, _ in (second, third)])
         for _, writer in (first, second, third):
             writer.close()
+        server.close()
+
+    asyncio.run(main())
+
+
+def test_what_a_client_has_not_read_takes_no_memory_of_its_own():
+    body = b"x" * 20_000_000
+
+    async def large(request):
+        return Response(body, "text/plain")
+
+    async def main():
+        server, port = await listening(large, part_bytes=10_000)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1_000)
+        writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        await asyncio.sleep(0.2)
+        (connection,) = server.room
+        assert 0 < connection._transport.get_write_buffer_size() <= 10_000
+        received = b""
+        while part := await reader.read(1_000_000):
+            received += part
+        assert received.endswith(body)
+        writer.close()
         server.close()
 
     asyncio.run(main())

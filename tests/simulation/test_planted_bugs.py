@@ -168,8 +168,8 @@ def test_a_lost_cancellation_is_found_without_any_fault(planted, found):
 
 def test_a_cancellation_that_was_never_sent_is_made_up_for_by_the_next_reconcile():
     class NeverCancels(JobTable):
-        def _cancel_what_is_left(self, job, out):
-            super()._cancel_what_is_left(job, [])
+        def _cancel_what_is_left(self, job, now, out):
+            super()._cancel_what_is_left(job, now, [])
 
     sim = Simulation(workers=2, audited=True, **scheduler_with(table_class=NeverCancels))
     sim.submit(0.0, JobSpec("blocks", (20.0,), "BATCH"))

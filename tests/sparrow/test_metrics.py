@@ -1,11 +1,14 @@
 import json
 import math
+import random
+from collections import Counter
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from src.sparrow.metrics import Histogram, percentile
+from src.sparrow.metrics import Histogram, estimate, percentile
 
 values = st.floats(1e-5, 1e5)
 percents = st.floats(0, 100)
@@ -106,3 +109,52 @@ def test_a_histogram_is_bounded_whatever_it_holds():
     assert len(histogram._buckets) <= 1_400
     assert histogram.percentile(0) == pytest.approx(histogram.SMALLEST, rel=0.02)
     assert histogram.percentile(100) == pytest.approx(histogram.LARGEST, rel=0.02)
+
+
+def estimated(groups, percent):
+    found: Any = estimate(groups, percent)
+    return found
+
+
+def bucketed(values):
+    histogram = Histogram()
+    for value in values:
+        histogram.add(value)
+    return histogram.raw()
+
+
+def test_an_estimate_is_the_percentile_and_its_interval_holds_the_true_one_as_often_as_it_says():
+    rng = random.Random(3)
+    held = 0
+    for _ in range(200):
+        found = estimated([bucketed(rng.expovariate(1.0) for _ in range(200))], 50)
+        assert None not in found
+        assert found.low <= found.value <= found.high
+        held += found.low * 0.99 <= math.log(2) <= found.high * 1.01
+    assert 184 <= held <= 200
+
+
+def test_jobs_that_are_alike_because_they_came_together_make_the_interval_wider():
+    """Else a difference between two methods that is the luck of a few bursts would look like more than chance."""
+    rng = random.Random(5)
+    held = 0
+    for _ in range(100):
+        moods = [rng.lognormvariate(0, 0.6) for _ in range(20)]
+        groups = [bucketed(mood * rng.lognormvariate(0, 0.3) for _ in range(30)) for mood in moods]
+        found = estimated(groups, 50)
+        together = estimated([sum((Counter(group) for group in groups), Counter())], 50)
+        assert found.value == together.value
+        assert None not in (*found, *together)
+        assert found.high - found.low > 1.5 * (together.high - together.low)
+        held += found.low * 0.99 <= 1.0 <= found.high * 1.01
+    assert held >= 85
+
+
+def test_few_values_have_no_interval_and_none_have_no_percentile():
+    assert estimate([], 50) == estimate([{}], 95) == (None, None, None)
+    few = estimate([bucketed([1.0, 2.0, 3.0])], 50)
+    assert (few.low, few.high) == (None, None)
+    assert few.value == pytest.approx(2.0, rel=0.02)
+    tail = estimate([bucketed([1.0] * 40)], 95)
+    assert tail.low is not None
+    assert tail.high is None

@@ -3,6 +3,7 @@
 import pytest
 
 from src.sparrow import messages as m
+from src.sparrow.checks import shown
 from src.sparrow.link import CONNECTING, UP
 from src.sparrow.messages import Address
 from src.sparrow.names import WORKERS
@@ -25,7 +26,7 @@ def test_whoever_is_in_the_name_server_is_connected_and_used():
     assert len(scheduler.tries("w1")) == len(scheduler.tries("w2")) == 1
 
 
-@pytest.mark.parametrize("slots", [None, 0, -1, "4", 1.5], ids=repr)
+@pytest.mark.parametrize("slots", [None, 0, -1, "4", 1.5, True, 1025, 10**4000], ids=shown)
 def test_a_worker_that_does_not_say_how_many_slots_it_has_counts_as_one(slots):
     scheduler = Scheduler()
     scheduler.see("w1")
