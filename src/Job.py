@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -84,8 +85,8 @@ class JobReport(NamedTuple):
 
     @property
     def slowdown(self) -> float:
-        """The response over the ideal: 1.0 is the best value."""
-        return self.response_s / max(self.ideal_s, 1e-6)
+        """The response over the ideal: 1.0 is the best value. It is nan if a task has failed, since the work was not done then."""
+        return math.nan if self.failed else self.response_s / max(self.ideal_s, 1e-6)
 
     @classmethod
     def from_wire(cls, id: str, report: Report, response_s: float) -> JobReport:

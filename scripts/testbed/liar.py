@@ -127,6 +127,7 @@ class Liar(Service):
         await asyncio.gather(*self._telling, return_exceptions=True)
         if self._channel is not None:
             self._channel.close()
+        await asyncio.sleep(0)  # what was cancelled or closed ends now, before the loop does
 
     def do(self, what: Coroutine[Any, Any, None]) -> None:
         """Run one of the coroutines above in this service's thread, and wait for its end."""

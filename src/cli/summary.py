@@ -11,9 +11,12 @@ from src.sparrow.metrics import percentile
 
 
 def summary(method: str, num_jobs: int, num_tasks: int, reports: list[JobReport], makespan_s: float) -> dict[str, Any]:
-    """Returns the object that ``--json`` prints. Its figures are of the jobs with a report; without any, percentiles are None."""
-    responses = [report.response_s for report in reports]
-    slowdowns = [report.slowdown for report in reports]
+    """Returns the object that ``--json`` prints. Its figures are of the jobs with a report; without any, percentiles are None.
+
+    A job with a failed task ended early, without its work being done: it counts for no response and no slowdown.
+    """
+    responses = [report.response_s for report in reports if not report.failed]
+    slowdowns = [report.slowdown for report in reports if not report.failed]
     failed = sum(len(report.failed) for report in reports)
     per_worker = Counter(task.worker for report in reports for task in report.tasks if task.worker is not None)
     return {
@@ -46,6 +49,6 @@ def summary_table(result: dict[str, Any]) -> str:
         rows.append(("job response", f"p50 {response['p50']}   p95 {response['p95']}   p99 {response['p99']}"))
         rows.append(("response / ideal", f"p50 {result['slowdown']['p50']:.2f}   p95 {result['slowdown']['p95']:.2f}"))
     rows.append(("lost and run again", f"{result['retried']:,} tasks"))
-    rows.append(("failed", f"{result['failed']:,} tasks"))
+    rows.append(("failed", f"{result['failed']:,} tasks" + (": their jobs are not in the response" if result["failed"] else "")))
     width = max(len(name) for name, _ in rows)
     return "\n".join([result["method"], *(f"  {name:<{width}}   {value}" for name, value in rows)])
