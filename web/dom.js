@@ -94,6 +94,20 @@ export function legend(list, entries) {
   );
 }
 
+/** A card in place of what is not to be had, with the sentence that the server says about it. */
+export const refused = (title, ...words) => h("div", { class: "card-box" }, h("h2", {}, title), h("p", {}, ...words));
+
+/** Words over an empty chart, which say why it is empty; no words, nothing over it. */
+export function overlay(plot, words) {
+  let node = plot.querySelector(".overlay");
+  if (!node) {
+    node = h("p", { class: "overlay" });
+    plot.append(node);
+  }
+  setText(node, words);
+  node.hidden = !words;
+}
+
 /** A method's name in its colour; drawn again, because the registry may come later than the chip, or change. */
 export function drawChip(node, registry, method, more = "") {
   setAttribute(node, "class", `chip ${registry.colourName(method)}${more && ` ${more}`}`);

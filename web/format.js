@@ -35,6 +35,8 @@ export function secondsTick(value, largest) {
 
 export const ratio = (value) => (value === null || value === undefined ? "–" : `${short(value)}×`);
 
+export const percent = (value) => `${whole.format(100 * value)} %`;
+
 /** How long ago, in words that do not change every second when it is long ago. */
 export function ago(value) {
   if (value < 1.5) return "just now";

@@ -1,7 +1,7 @@
 // The last ten minutes, as the server remembers them: load, throughput, response.
 
 import { chartOn, colour, fitTime, grid, noBorder } from "./charts.js";
-import { h, keyed, legend, setAttribute, setText, table, tableBehind } from "./dom.js";
+import { h, keyed, legend, overlay, setAttribute, setText, table, tableBehind } from "./dom.js";
 import { seconds, secondsTick, short, tick } from "./format.js";
 import { byId, IDS } from "./links.js";
 import { LONGEST_SPAN_S, minutesAgo } from "./ticks.js";
@@ -17,6 +17,7 @@ const CHARTS = [
     stacked: true,
     text: tick,
     least: 4,
+    empty: "No task ran or waited",
   },
   {
     id: "rate",
@@ -24,6 +25,7 @@ const CHARTS = [
     lines: [{ key: "tasks_per_s", label: "tasks/s", colour: "run" }],
     text: short,
     least: 1,
+    empty: "No task ended",
   },
   {
     id: "p95",
@@ -31,6 +33,7 @@ const CHARTS = [
     lines: [{ key: "response_p95_s", label: "p95", colour: "tail" }],
     text: seconds,
     least: 0.1,
+    empty: "No job ended",
   },
 ];
 
@@ -142,6 +145,8 @@ function updateChart(node, chart, history) {
   }
   fitTime(plot.options.scales.x, history.t[0] ?? 0);
   plot.update("none");
+  const something = chart.lines.some((line) => history[line.key].some(Boolean));
+  overlay(canvas.parentElement, something ? "" : chart.empty);
   const latest = chart.lines.map((line) => history[line.key].at(-1) ?? null);
   const words = latest.map(
     (value, i) => (value === null ? "none" : chart.text(value)) + (several ? ` ${chart.lines[i].label}` : ""),

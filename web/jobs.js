@@ -1,34 +1,28 @@
 // The list of the newest jobs, and its filter.
 
 import { drawChip, h, keyed, setAttribute, setText } from "./dom.js";
-import { ago, count, plural, ratio, seconds } from "./format.js";
+import { ago, count, ratio, seconds } from "./format.js";
+import { listOf } from "./joblist.js";
 import { byId, IDS, jobAddress } from "./links.js";
 import { shortened } from "./names.js";
 
-const SHORT_LIST = 8; // jobs on the overview
-
 /** `whole`: all jobs that the filter leaves; otherwise the newest few, unfiltered. */
 export function drawJobs(stats, registry, filter, whole) {
-  const fits = (job) => (!filter.method || job.method === filter.method) && (!filter.state || job.state === filter.state);
-  const found = whole ? stats.jobs.filter(fits) : stats.jobs;
-  const shown = whole ? found : found.slice(0, SHORT_LIST);
+  const { shown, words, empty, more } = listOf(stats, filter, whole);
   byId(IDS.jobsFilter).hidden = !whole;
-  byId(IDS.jobsMore).parentElement.hidden = whole || found.length <= SHORT_LIST;
-  setText(byId(IDS.jobsSub), listWords(stats, shown.length, whole && (filter.method || filter.state)));
-  const body = byId(IDS.jobsTable).tBodies[0];
+  byId(IDS.jobsMore).parentElement.hidden = whole || !more;
+  setText(byId(IDS.jobsSub), words);
+  byId(IDS.jobsScroll).hidden = empty !== "";
+  byId(IDS.jobsEmpty).hidden = empty === "";
+  setText(byId(IDS.jobsEmptyWords), empty);
+  byId(IDS.jobsClear).hidden = !whole || !(filter.method || filter.state);
   keyed(
-    body,
+    byId(IDS.jobsTable).tBodies[0],
     shown,
     (job) => job.id,
     jobRow,
     (row, job) => updateRow(row, job, registry, stats.now),
   );
-}
-
-function listWords({ totals, jobs }, shown, filtered) {
-  if (totals.jobs === 0) return "No job yet";
-  if (filtered) return `${count(shown)} of the newest ${plural(jobs.length, "job")}`;
-  return `The newest ${count(shown)} of ${count(totals.jobs)}`;
 }
 
 function jobRow(job) {
@@ -40,7 +34,7 @@ function jobRow(job) {
     h("th", { scope: "row" }, link, h("span")),
     h("td", { class: "wide" }, h("span")),
     h("td", { class: "wide" }, h("span")),
-    h("td", { class: "progress-cell" }, progress, h("span")),
+    h("td", { class: "progress-cell" }, progress, h("span"), h("span", { class: "bad" })),
     h("td", { class: "num" }),
     h("td", { class: "num" }),
     h("td", { class: "num wide" }),
@@ -56,10 +50,12 @@ function updateRow(row, job, registry, now) {
   setAttribute(state.firstChild, "class", `state state-${job.state}`);
   setAttribute(progress.firstChild, "value", job.ended);
   setAttribute(progress.firstChild, "class", `state-${job.state}`);
-  const failed = job.failed ? `, ${count(job.failed)} failed` : "";
-  setText(progress.lastChild, `${count(job.ended)}/${count(job.tasks)}${failed}`);
+  setText(progress.children[1], `${count(job.ended)}/${count(job.tasks)}`);
+  setText(progress.children[2], job.failed ? `${count(job.failed)} failed` : "");
   setText(response, seconds(job.response_s));
-  setText(slowdown, ratio(job.slowdown));
+  setAttribute(response, "class", job.state === "done" ? "num" : "num quiet"); // so far, or none to compare
+  setText(slowdown, job.state === "failed" ? "none" : ratio(job.slowdown));
+  setAttribute(slowdown, "title", job.state === "failed" ? "A job with a failed task has no response to compare" : null);
   setText(retried, count(job.retried));
   setText(submitted, ago(now - job.submitted));
 }
@@ -68,6 +64,10 @@ function updateRow(row, job, registry, now) {
 export function listenToFilter(chosen) {
   byId(IDS.jobsFilter).addEventListener("change", () => {
     chosen({ method: byId(IDS.filterMethod).value, state: byId(IDS.filterState).value });
+  });
+  byId(IDS.jobsClear).addEventListener("click", () => {
+    chosen({ method: "", state: "" });
+    byId(IDS.filterMethod).focus(); // the button has gone
   });
 }
 

@@ -1,12 +1,13 @@
 // The methods side by side: how far from ideal, where the time goes, what the sampling costs.
 
 import { chartOn, colour, dropDetached, fullName, grid, noBorder, noGrid } from "./charts.js";
-import { binOf, jobsEnded, perTask, ratioAt, sharedAxis, sharesOf, verdict } from "./comparison.js";
+import { binOf, jobsEnded, perTask, ratioAt, sharedAxis, sharesOf } from "./comparison.js";
 import { drawChip, h, keyed, legend, setAttribute, setText, table, tableBehind } from "./dom.js";
 import { count, plural, ratio, seconds, secondsTick, short, tick } from "./format.js";
 import { byId, IDS, jobsAddress } from "./links.js";
 import { inLines } from "./names.js";
 import { ratioTicks } from "./ticks.js";
+import { verdict } from "./verdict.js";
 
 const BAR_PX = 40; // of height for each method in a bar chart
 const FEWEST_BARS = 4; // that a bar chart has room for
@@ -62,7 +63,9 @@ export function drawMethods({ methods }, registry) {
     { swatch: "line-solid", label: "median" },
     { swatch: "line-dashed", label: "p95" },
   ]);
-  setText(byId(IDS.methodsVerdict), verdict(methods, names));
+  const { lead, basis } = verdict(methods, names);
+  setText(byId(IDS.methodsVerdict), lead);
+  setText(byId(IDS.methodsBasis), basis);
   drawStacked(TIMES, used, methods);
   drawStacked(MESSAGES, used, methods);
   tableBehind(byId(IDS.methodsData), () => methodsTable(used, methods));
@@ -75,7 +78,13 @@ function methodRow(name) {
   return h(
     "div",
     { class: "method-row" },
-    h("div", { class: "name" }, h("a", { href: jobsAddress({ method: name }) }), h("span", { class: "jobs" })),
+    h(
+      "div",
+      { class: "name" },
+      h("a", { href: jobsAddress({ method: name }) }),
+      h("span", { class: "jobs" }),
+      h("span", { class: "failed" }),
+    ),
     h("div", { class: "plot plot-row" }, h("canvas", { role: "img" })),
     h("dl", { class: "quantiles" }, quantile("median", "p50"), quantile("p95", "p95")),
   );
@@ -86,6 +95,8 @@ function updateRow(row, name, method, registry) {
   row.classList.toggle("empty", !jobs);
   drawChip(row.querySelector("a"), registry, name);
   setText(row.querySelector(".jobs"), jobs ? plural(jobs, "job") : method ? "no job has ended yet" : "not used yet");
+  const failed = method?.counts.failed_jobs ?? 0;
+  setText(row.querySelector(".failed"), failed ? `${plural(failed, "job")} failed, not counted` : "");
   setText(row.querySelector(".p50"), jobs ? ratio(method.slowdown.p50) : "–");
   setText(row.querySelector(".p95"), jobs ? ratio(method.slowdown.p95) : "–");
 }
@@ -201,19 +212,22 @@ function stackedConfig(kinds, text, onAxis) {
 
 function methodsTable(used, methods) {
   const rows = used.map((name) => {
-    const { slowdown, response_s, wait_s, service_s, counts } = methods[name];
-    const times = [response_s.p50, response_s.p95, wait_s.mean, wait_s.p95, service_s.mean].map(seconds);
+    const { slowdown, response_s, wait_s, last_wait_s, service_s, counts } = methods[name];
+    const times = [response_s.p50, response_s.p95, last_wait_s.p50, last_wait_s.p95, wait_s.mean, wait_s.p95, service_s.mean];
     return [
       name,
       count(slowdown.count),
       ...[slowdown.p50, slowdown.p95, slowdown.p99].map(ratio),
-      ...times,
+      ...times.map(seconds),
       ...MESSAGES.kinds.map(({ key }) => short(perTask(methods[name], key))),
       count(counts.retried ?? 0),
       count(counts.failed ?? 0),
+      count(counts.failed_jobs ?? 0),
     ];
   });
-  const header = ["Method", "Jobs", "÷ ideal p50", "p95", "p99", "Response p50", "p95", "Wait mean", "p95", "Service mean"];
+  const ratios = ["÷ ideal p50", "÷ ideal p95", "÷ ideal p99"];
+  const times = ["Response p50", "Response p95", "Last wait p50", "Last wait p95", "Wait mean", "Wait p95", "Service mean"];
   const messages = MESSAGES.kinds.map((kind) => `${kind.label}/task`);
-  return table([...header, ...messages, "Run again", "Failed"], rows, "The methods compared");
+  const header = ["Method", "Jobs", ...ratios, ...times, ...messages, "Run again", "Failed tasks", "Failed jobs"];
+  return table(header, rows, "The methods compared; jobs with a failed task are only in the last column");
 }

@@ -1,5 +1,6 @@
 // Why a task went where it went: which workers were asked for it, what they answered, which was taken. Pure.
 
+import { count, plural } from "./format.js";
 import { compareNames } from "./names.js";
 
 const MOST_PROBES = 24; // shown of one task
@@ -7,7 +8,7 @@ const MOST_PROBES = 24; // shown of one task
 /** What a method asks workers for, as the registry says; of a method that is not in it, what the job shows. */
 export function samplesOf(job, told) {
   if (told) return told;
-  if (job.asked.length) return "reservations";
+  if (job.reservations.length) return "reservations";
   return job.decisions.some(({ loads }) => Object.keys(loads).length) ? "per job" : "nothing";
 }
 
@@ -17,32 +18,87 @@ export function divided(probed, tasks) {
   return Array.from({ length: tasks }, (_, i) => probed.slice(border(i), border(i + 1)));
 }
 
-/** The first `most` tasks of the decisions: { task, worker, probes, left }; see `probesOf`. */
+/**
+ * The first `most` tasks of the decisions: { task, worker, probes, left }; see `probesOf`. A probe is { worker, load, own }: what the
+ * worker answered, null if nothing, and how many of this job's earlier tasks counted beside it.
+ */
 export function placements(decisions, samples, most) {
   const rows = [];
-  for (const { tasks, probed, loads, chosen } of decisions) {
-    const own = samples === "per task" ? divided(probed, tasks.length) : null;
-    const all = samples === "per job" ? byLoad(probed, loads) : [];
-    for (const [i, task] of tasks.entries()) {
+  for (const decision of decisions) {
+    const probesFor = samples === "per task" ? perTask(decision) : samples === "per job" ? perJob(decision) : () => [];
+    for (const [i, task] of decision.tasks.entries()) {
       if (rows.length === most) return rows;
-      rows.push({ task, worker: chosen[i], ...probesOf(own ? byLoad(own[i], loads) : all, chosen[i]) });
+      rows.push({ task, worker: decision.chosen[i], ...probesOf(probesFor(i), decision.chosen[i]) });
     }
   }
   return rows;
 }
 
-/** Each worker once, the least loaded first; one that did not answer has the load null and comes last. */
-function byLoad(probed, loads) {
-  return [...new Set(probed)]
-    .map((worker) => ({ worker, load: Object.hasOwn(loads, worker) ? loads[worker] : null }))
-    .sort(
-      (one, other) =>
-        (one.load === null) - (other.load === null) || one.load - other.load || compareNames(one.worker, other.worker),
+/** Each task has probes of its own, and `counted` says what was compared: loads with this job's earlier tasks. */
+function perTask({ tasks, probed, loads, counted }) {
+  const parts = divided(probed, tasks.length);
+  return (i) =>
+    byLoad(
+      parts[i].map((worker, at) => {
+        const load = loadOf(loads, worker);
+        return { worker, load, own: load === null ? 0 : (counted?.[i]?.[at] ?? load) - load };
+      }),
     );
+}
+
+/** All tasks share the probes. With few workers they go in waves: each takes the job's tasks of earlier waves for load. */
+function perJob({ probed, loads, chosen }) {
+  const answers = byLoad([...new Set(probed)].map((worker) => ({ worker, load: loadOf(loads, worker), own: 0 })));
+  const placed = new Map(); // worker -> of this decision's tasks, those before the one that is asked for
+  let next = 0;
+  return (i) => {
+    for (; next < i; next++) placed.set(chosen[next], (placed.get(chosen[next]) ?? 0) + 1);
+    return answers.map((probe) => ({ ...probe, own: probe.load === null ? 0 : (placed.get(probe.worker) ?? 0) }));
+  };
+}
+
+const loadOf = (loads, worker) => (Object.hasOwn(loads, worker) ? loads[worker] : null);
+
+/** The least loaded first; those that did not answer come last. */
+function byLoad(probes) {
+  const total = ({ load, own }) => load + own;
+  return probes.sort(
+    (one, other) =>
+      (one.load === null) - (other.load === null) || total(one) - total(other) || compareNames(one.worker, other.worker),
+  );
 }
 
 /** What is shown of these probes: the least loaded and in any case the one that was taken; `left` is how many are not. */
 function probesOf(asked, taken) {
   const probes = asked.filter(({ worker }, i) => i < MOST_PROBES || worker === taken);
   return { probes, left: asked.length - probes.length };
+}
+
+// Reservations
+
+const FATES = ["assigned", "no-op", "cancelled", "lost", "queued"]; // states of a reservation, in the order in which they are counted
+const FATE_WORDS = {
+  assigned: "got a task",
+  "no-op": "came when no task was left",
+  lost: "lost with their workers",
+  queued: "still queued",
+};
+
+/** A job's reservations in the order in which they ended; those that have not come last. */
+export function inOrder(reservations) {
+  const when = ({ ended_s }) => ended_s ?? Number.MAX_VALUE;
+  return [...reservations].sort((one, other) => when(one) - when(other) || one.reservation - other.reservation);
+}
+
+/** What became of them all, such as "20 reservations: 10 got a task, 10 cancelled". */
+export function reservationWords(reservations) {
+  const told = FATES.map((fate) => [fate, reservations.filter(({ state }) => state === fate).length]);
+  const parts = told.filter(([, number]) => number).map(([fate, number]) => `${count(number)} ${FATE_WORDS[fate] ?? fate}`);
+  return `${plural(reservations.length, "reservation")}: ${parts.join(", ")}.`;
+}
+
+/** What one reservation got. */
+export function gotWords({ state, task }) {
+  if (state === "assigned") return `task ${task}`;
+  return { "no-op": "no-op: none was left", lost: "lost with its worker", queued: "still queued" }[state] ?? state;
 }

@@ -5,9 +5,9 @@ export const LONGEST_SPAN_S = SPANS_S.at(-1);
 
 const RATIOS = [1, 2, 3, 5, 10, 20, 30, 50, 100, 200, 300, 500, 1000, 2000, 5000, 10000];
 
-/** 0 and up to eight round steps that reach as far as `end`, which is above 0. */
-export function niceSteps(end) {
-  const raw = end / 7;
+/** 0 and at most `most` round steps that reach as far as `end`, which is above 0. */
+export function niceSteps(end, most = 7) {
+  const raw = end / most;
   const power = 10 ** Math.floor(Math.log10(raw));
   const step = [1, 2, 2.5, 5, 10].map((factor) => factor * power).find((size) => size >= raw);
   return Array.from({ length: Math.floor(end / step + 1e-9) + 1 }, (_, i) => i * step);

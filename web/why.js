@@ -3,7 +3,7 @@
 import { h } from "./dom.js";
 import { count, seconds } from "./format.js";
 import { workerAddress } from "./links.js";
-import { placements, samplesOf } from "./sampling.js";
+import { gotWords, inOrder, placements, reservationWords, samplesOf } from "./sampling.js";
 
 const MOST_ROWS = 200;
 
@@ -15,33 +15,36 @@ export function why(job, registry) {
     { class: "card-box" },
     h("h3", { class: "h2" }, "Why here?"),
     method.why ? h("p", { class: "sub" }, method.why) : null,
-    samples === "reservations" ? reservations(job.asked) : sampled(job.decisions, samples),
+    ...(samples === "reservations" ? reservations(job.reservations) : sampled(job.decisions, samples)),
   );
 }
 
 const workerLink = (name) => h("a", { href: workerAddress(name) }, name);
 
-function reservations(asked) {
-  if (!asked.length) return h("p", {}, "No reservation has reached the front yet.");
-  const rows = asked
+function reservations(all) {
+  if (!all.length) return [h("p", {}, "No reservation has been made yet.")];
+  const rows = inOrder(all)
     .slice(0, MOST_ROWS)
-    .map(({ reservation, worker, after_s, task }, i) =>
+    .map((one) =>
       h(
         "tr",
         {},
-        h("td", { class: "num" }, count(i + 1)),
-        h("td", { class: "num" }, seconds(after_s)),
-        h("td", {}, workerLink(worker)),
-        h("td", { class: "num" }, count(reservation)),
-        h("td", {}, task === null ? h("span", { class: "quiet" }, "no-op: none was left") : `task ${task}`),
+        h("td", { class: "num" }, one.ended_s === null ? "–" : seconds(one.ended_s)),
+        h("td", {}, workerLink(one.worker)),
+        h("td", { class: "num wide" }, count(one.reservation)),
+        h("td", { class: one.state === "assigned" ? false : "quiet" }, gotWords(one)),
       ),
     );
-  return whyTable(["Order", "After", "Worker", "Reservation", "Got"], rows, [0, 1, 3]);
+  const heads = ["After", "Worker", { name: "Reservation", wide: true }, "Got"];
+  return [h("p", { class: "quiet" }, reservationWords(all), cutWords(all.length)), whyTable(heads, rows, [0, 2])];
 }
+
+/** Says so when not all rows are shown. */
+const cutWords = (all) => (all > MOST_ROWS ? ` The first ${count(MOST_ROWS)} are shown.` : "");
 
 function sampled(decisions, samples) {
   const placed = placements(decisions, samples, MOST_ROWS);
-  if (!placed.length) return h("p", {}, "Nothing has been placed yet.");
+  if (!placed.length) return [h("p", {}, "Nothing has been placed yet.")];
   const rows = placed.map(({ task, worker, probes, left }) =>
     h(
       "tr",
@@ -51,20 +54,35 @@ function sampled(decisions, samples) {
       h("td", { class: "probed" }, ...probed(probes, worker, left)),
     ),
   );
-  return whyTable(["Task", "Went to", "Probed workers and the load each answered"], rows, [0]);
+  const all = decisions.reduce((sum, { tasks }) => sum + tasks.length, 0);
+  const own = placed.some(({ probes }) => probes.some((probe) => probe.own));
+  const heads = [
+    "Task",
+    "Went to",
+    `Probed workers and the load each answered${own ? ", + tasks of this job placed there before" : ""}`,
+  ];
+  return [cutWords(all) && h("p", { class: "quiet" }, cutWords(all).trim()), whyTable(heads, rows, [0])].filter(Boolean);
 }
 
 function probed(probes, taken, left) {
   if (!probes.length) return ["nobody"];
-  const chips = probes.map(({ worker, load }) => {
+  const chips = probes.map(({ worker, load, own }) => {
     const mark = worker === taken ? h("span", { class: "visually-hidden" }, " (taken)") : null;
-    return h("span", { class: mark ? "probe taken" : "probe" }, worker, " ", h("b", {}, load === null ? "?" : count(load)), mark);
+    const loads = [h("b", {}, load === null ? "?" : count(load)), own ? h("b", { class: "own" }, `+${count(own)}`) : null];
+    return h("span", { class: mark ? "probe taken" : "probe" }, worker, " ", ...loads, mark);
   });
   return left ? [...chips, h("span", { class: "quiet" }, ` and ${count(left)} more`)] : chips;
 }
 
-function whyTable(head, rows, numeric) {
-  const columns = head.map((name, i) => h("th", { scope: "col", class: numeric.includes(i) && "num" }, name));
+/** A head is a name, or { name, wide } for a column that a phone has no room for. */
+function whyTable(heads, rows, numeric) {
+  const columns = heads.map((head, i) =>
+    h(
+      "th",
+      { scope: "col", class: [numeric.includes(i) && "num", head.wide && "wide"].filter(Boolean).join(" ") || false },
+      head.name ?? head,
+    ),
+  );
   return h(
     "div",
     { class: "scroll", id: "why-scroll", tabindex: "0", role: "region", "aria-label": "Why here" },

@@ -1,7 +1,7 @@
 // One worker opened: in figures, its load over time, its tasks.
 
 import { chartOn, colour, dropDetached, fitTime, grid, noBorder } from "./charts.js";
-import { drawChip, h, keyed, setAttribute, setText, table, tableBehind } from "./dom.js";
+import { drawChip, h, keyed, overlay, refused, setAttribute, setText, table, tableBehind } from "./dom.js";
 import { ago, count, seconds } from "./format.js";
 import { byId, IDS, jobAddress, WORKERS_ADDRESS } from "./links.js";
 import { workerStateWords } from "./load.js";
@@ -10,12 +10,12 @@ import { LONGEST_SPAN_S, minutesAgo } from "./ticks.js";
 
 const MOST_TASKS = 40; // rows
 
-/** `worker` is null when nobody of that name is known. */
-export function drawWorker(name, worker, registry) {
+/** `details` has the worker as `value`, if it is known, and why it is not to be had now as `error`, or "". */
+export function drawWorker(name, { value: worker, error }, registry) {
   const section = byId(IDS.worker);
   if (!worker) {
     section.dataset.id = "";
-    section.replaceChildren(unknown(name));
+    section.replaceChildren(refused(`Worker ${name}`, error, " ", h("a", { href: WORKERS_ADDRESS }, "All workers")));
     return;
   }
   if (section.dataset.id !== name) {
@@ -26,8 +26,9 @@ export function drawWorker(name, worker, registry) {
   const part = (key) => section.querySelector(`[data-part="${key}"]`);
   setText(part("state"), workerStateWords(worker, worker.now));
   setAttribute(part("state"), "class", `state state-${worker.state}`);
-  setText(part("reason"), worker.reason);
-  part("reason").hidden = !worker.reason;
+  const reason = error ? `${error} What you see is the last picture.` : worker.reason;
+  setText(part("reason"), reason);
+  part("reason").hidden = !reason;
   const up = worker.state === "up";
   for (const key of ["running", "queued", "reservations"]) setText(part(key), up ? count(worker[key]) : "–");
   for (const key of ["slots", "done"]) setText(part(key), count(worker[key]));
@@ -35,12 +36,6 @@ export function drawWorker(name, worker, registry) {
   setText(part("seen"), worker.last_seen === null ? "never" : ago(worker.now - worker.last_seen));
   drawLoad(section.querySelector("canvas"), worker);
   drawTasks(part("tasks"), part("tasks-sub"), worker, registry);
-}
-
-function unknown(name) {
-  const others = h("a", { href: WORKERS_ADDRESS }, "All workers");
-  const words = h("p", {}, "Nobody of that name is in the name server. ", others);
-  return h("div", { class: "card-box" }, h("h2", {}, `No worker ${name}`), words);
 }
 
 function frame(name) {
@@ -81,8 +76,8 @@ function loadFrame() {
 }
 
 function tasksFrame() {
-  const column = (head, i) => h("th", { scope: "col", class: [1, 4, 5].includes(i) && "num" }, head);
-  const heads = ["Job", "Task", "Method", "State", "Wait", "Service"].map(column);
+  const column = ([head, look]) => h("th", { scope: "col", class: look }, head);
+  const heads = [["Job"], ["Task", "num wide"], ["Method", "wide"], ["State"], ["Wait", "num"], ["Service", "num"]].map(column);
   return h(
     "div",
     { class: "card-box" },
@@ -112,9 +107,9 @@ function taskRow(task) {
   return h(
     "tr",
     {},
-    h("th", { scope: "row" }, h("a", { href: jobAddress(task.job), class: "mono" }, task.job)),
-    h("td", { class: "num" }, count(task.task)),
-    h("td", {}, h("span")),
+    h("th", { scope: "row" }, h("a", { href: jobAddress(task.job), class: "mono" }, task.job), h("span")),
+    h("td", { class: "num wide" }, count(task.task)),
+    h("td", { class: "wide" }, h("span")),
     h("td", {}, h("span")),
     h("td", { class: "num" }),
     h("td", { class: "num" }),
@@ -122,8 +117,9 @@ function taskRow(task) {
 }
 
 function updateTask(row, task, registry) {
-  const [, , method, state, wait, service] = row.children;
+  const [job, , method, state, wait, service] = row.children;
   const { words, look } = stateOnWorker(task);
+  drawChip(job.lastChild, registry, task.method, "narrow");
   drawChip(method.firstChild, registry, task.method);
   setText(state.firstChild, words);
   setAttribute(state.firstChild, "class", `state state-${look}`);
@@ -150,7 +146,7 @@ function loadConfig() {
       plugins: {
         tooltip: {
           callbacks: {
-            title: (items) => `${seconds(-items[0].raw.x)} ago`,
+            title: (items) => (items.length ? `${seconds(-items[0].raw.x)} ago` : ""),
             label: (item) => ` load ${item.raw.y}`,
           },
         },
@@ -165,7 +161,12 @@ function drawLoad(canvas, worker) {
   chart.data.datasets[0].data = t.map((x, i) => ({ x, y: load[i] ?? NaN }));
   fitTime(chart.options.scales.x, t[0] ?? 0);
   chart.update("none");
-  setAttribute(canvas, "aria-label", `Line chart of the worker's load over 10 minutes; now ${worker.load}.`);
-  const rows = t.map((x, i) => [seconds(-x), load[i] ?? "gone"]).reverse();
+  setAttribute(
+    canvas,
+    "aria-label",
+    `Line chart of the worker's load over 10 minutes; now ${worker.state === "up" ? worker.load : worker.state}.`,
+  );
+  overlay(canvas.parentElement, t.length ? (load.some(Boolean) ? "" : "It was idle all the time") : "Nothing is known yet");
+  const rows = t.map((x, i) => [seconds(-x), load[i] ?? "not known"]).reverse();
   tableBehind(canvas.closest(".card-box").querySelector("details"), () => table(["Ago", "Load"], rows, "Load, newest first"));
 }

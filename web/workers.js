@@ -3,11 +3,14 @@
 import { h, keyed, setAttribute, setText } from "./dom.js";
 import { count, plural } from "./format.js";
 import { byId, IDS, workerAddress } from "./links.js";
-import { workerStateWords } from "./load.js";
+import { notUpWords, workerStateWords } from "./load.js";
 
 export function drawWorkers({ totals, workers, now }) {
-  const gone = totals.workers_gone ? `, ${count(totals.workers_gone)} gone` : "";
-  setText(byId(IDS.workersSub), `${plural(totals.workers, "worker")} up${gone}; ${plural(totals.slots, "slot")}`);
+  const others = notUpWords(totals);
+  setText(
+    byId(IDS.workersSub),
+    `${plural(totals.workers, "worker")} up${others && `, ${others}`}; ${plural(totals.slots, "slot")}`,
+  );
   keyed(
     byId(IDS.workersTable).tBodies[0],
     Object.entries(workers),
