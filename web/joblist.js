@@ -17,7 +17,7 @@ export function listOf({ jobs, totals }, filter, whole) {
     : newestWords(shown.length, totals.jobs);
   return {
     shown,
-    words: jobs.length ? words : "",
+    words: shown.length ? words : "",
     empty: shown.length ? "" : emptyWords(jobs, totals, filter),
     more: shown.length < found.length,
   };

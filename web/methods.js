@@ -2,7 +2,7 @@
 
 import { chartOn, colour, dropDetached, fullName, grid, noBorder, noGrid } from "./charts.js";
 import { binOf, jobsEnded, perTask, ratioAt, sharedAxis, sharesOf } from "./comparison.js";
-import { drawChip, h, keyed, legend, setAttribute, setText, table, tableBehind } from "./dom.js";
+import { drawChip, h, keyed, legend, overlay, setAttribute, setText, table, tableBehind } from "./dom.js";
 import { count, plural, ratio, seconds, secondsTick, short, tick } from "./format.js";
 import { byId, IDS, jobsAddress } from "./links.js";
 import { inLines } from "./names.js";
@@ -94,7 +94,7 @@ function updateRow(row, name, method, registry) {
   const jobs = jobsEnded(method);
   row.classList.toggle("empty", !jobs);
   drawChip(row.querySelector("a"), registry, name);
-  setText(row.querySelector(".jobs"), jobs ? plural(jobs, "job") : method ? "no job has ended yet" : "not used yet");
+  setText(row.querySelector(".jobs"), plural(jobs, "job"));
   const failed = method?.counts.failed_jobs ?? 0;
   setText(row.querySelector(".failed"), failed ? `${plural(failed, "job")} failed, not counted` : "");
   setText(row.querySelector(".p50"), jobs ? ratio(method.slowdown.p50) : "–");
@@ -110,6 +110,9 @@ function updateDistribution(canvas, name, method, registry, shares, bins, top) {
   line.data = shares;
   line.borderColor = colour(registry.colourName(name)); // each time: the registry may have changed
   line.backgroundColor = `${line.borderColor}80`;
+  const summary = registry.summary(name);
+  overlay(canvas.parentElement, jobs ? "" : method ? "No job has ended yet" : `Not used yet${summary && `: ${summary}`}`);
+  chart.options.scales.x.display = jobs > 0; // an axis without a line says nothing
   chart.options.scales.x.max = bins;
   chart.options.scales.y.max = top;
   chart.update("none");
