@@ -16,9 +16,10 @@ export function verdict(methods, names) {
   if (used.length < 2) return { lead: INVITATION, basis: "" };
   const recent = (name) => methods[name].recent;
   const alike = alikeLoads(used, recent);
-  const others = used.filter((name) => !alike.includes(name)).map((name) => `${name} (${whyNot(recent(name))})`);
-  if (alike.length < 2) return { lead: `No two methods can be compared yet. ${INVITATION}`, basis: `${listed(others)}.` };
-  return { lead: ranked(alike, recent), basis: [basis(alike, recent), ...leftOut(others)].join(" ") };
+  const told = (names) => listed(names.map((name) => `${name} (${whyNot(recent(name))})`));
+  if (alike.length < 2) return { lead: `No two methods can be compared yet. ${INVITATION}`, basis: `${told(used)}.` };
+  const others = used.filter((name) => !alike.includes(name));
+  return { lead: ranked(alike, recent), basis: `${basis(alike, recent)}${others.length ? ` Not compared: ${told(others)}.` : ""}` };
 }
 
 // What can be compared
@@ -113,8 +114,6 @@ function basis(names, recent) {
   );
   return `Last ${Math.round(recent(names[0]).window_s / 60)} minutes; offered load ${loads}; ${numbers}.`;
 }
-
-const leftOut = (others) => (others.length ? [`Not compared: ${listed(others)}.`] : []);
 
 /** The least and the largest in words, or one of them if they are the same in words. */
 function range(values, words) {

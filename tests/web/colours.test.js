@@ -8,6 +8,8 @@ const STYLE = readFileSync(new URL("../../web/sparrow.css", import.meta.url), "u
 const SLOTS = ["m0", "m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8"];
 const LEAST_CONTRAST = 4.5; // to the card: WCAG 2, AA for text
 const LEAST_APART = 2.9; // in hundredths of OKLab, in every kind of sight; m1 and m4 are so near for green-blind eyes
+const LEAST_LEVEL = 5; // hundredths of OKLab's lightness between two levels of the heat grid
+const LEVELS = ["h0", "h1", "h2", "h3", "h4", "h5", "h6"];
 const LEAST_APART_NEW = 9; // of m0 and m5 to m8, from each other and from the others
 
 // Machado, Oliveira and Fernandes 2009, severity 1, on linear RGB
@@ -59,6 +61,42 @@ for (const [scheme, selector] of [
       }
     });
   }
+}
+
+for (const [scheme, selector, sign] of [
+  ["light", ":root", -1],
+  ["dark", '[data-bs-theme="dark"]', 1],
+]) {
+  for (const [sight, matrix] of Object.entries(SIGHTS)) {
+    test(`${scheme}, ${sight}: the more load, the more a cell of the heat grid stands out from its card`, () => {
+      const colours = coloursOf(selector);
+      const [card, ...lightness] = ["card", ...LEVELS].map((name) => 100 * oklab(times(matrix, linear(colours[name])))[0]);
+      assert.ok(sign * (lightness[0] - card) > LEAST_LEVEL / 2, "idle");
+      for (const [i, level] of lightness.slice(1).entries()) {
+        assert.ok(sign * (level - lightness[i]) >= LEAST_LEVEL, `h${i + 1}: ${lightness[i].toFixed(1)} to ${level.toFixed(1)}`);
+      }
+    });
+  }
+}
+
+for (const [scheme, selector] of [
+  ["light", ":root"],
+  ["dark", '[data-bs-theme="dark"]'],
+]) {
+  test(`${scheme}: what is wrong can be read, on a card and on its notice`, () => {
+    const colours = coloursOf(selector);
+    for (const [text, ground] of [
+      ["bad", "card"],
+      ["bad", "bad-back"],
+      ["warn", "card"],
+      ["warn", "warn-back"],
+      ["text", "bad-back"],
+      ["text", "warn-back"],
+    ]) {
+      const found = contrast(linear(colours[text]), linear(colours[ground]));
+      assert.ok(found >= LEAST_CONTRAST, `--${text} on --${ground}: ${found.toFixed(2)}`);
+    }
+  });
 }
 
 test("each slot has a chip of its colour", () => {

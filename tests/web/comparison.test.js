@@ -1,11 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { binOf, perTask, ratioAt, sharedAxis, sharesOf, verdict } from "../../web/comparison.js";
+import { binOf, perTask, ratioAt, sharedAxis, sharesOf } from "../../web/comparison.js";
 
 const edge = (bin) => Number((10 ** (bin / 20)).toFixed(4)); // as the server rounds it
-const method = (p50, histogram, { count = 10, wait = 0.1 } = {}) => ({
+const method = (p50, histogram, { count = 10 } = {}) => ({
   slowdown: { p50, p95: 2 * p50, count, histogram },
-  wait_s: { mean: wait },
   counts: { tasks: 4, probes: 8 },
 });
 
@@ -60,30 +59,4 @@ test("messages per task", () => {
   assert.equal(perTask(method(1, []), "probes"), 2);
   assert.equal(perTask(method(1, []), "no_ops"), 0);
   assert.equal(perTask({ counts: { tasks: 0, probes: 3 } }, "probes"), 0);
-});
-
-test("no verdict with one method, or with few jobs", () => {
-  const few = "Run the same jobs with two methods or more, and this says which served them better, and why.";
-  assert.equal(verdict({}, []), few);
-  assert.equal(verdict({ A: method(1, []) }, ["A", "B"]), few);
-  assert.equal(verdict({ A: method(1, []), B: method(2, [], { count: 4 }) }, ["A", "B"]), few);
-});
-
-test("the verdict names the best and the worst, and waiting as the cause only if the best waited less", () => {
-  const names = ["A", "B", "C"];
-  const methods = { A: method(3, [], { wait: 0.3 }), B: method(1.5, [], { wait: 0.1 }), C: method(2, []) };
-  assert.equal(
-    verdict(methods, names),
-    "B is closest to ideal so far: half of its jobs ended within 1.50× ideal, with A within 3.00×. What differs is waiting: a task waited 100 ms on average, with A 300 ms. Only equal loads compare fairly.",
-  );
-  assert.doesNotMatch(verdict({ ...methods, B: method(1.5, [], { wait: 0.4 }) }, names), /waiting/);
-});
-
-test("methods within a twentieth of the best share the lead, in the order of the registry when equal", () => {
-  const same = { A: method(2, []), B: method(2, []), C: method(2.05, []) };
-  assert.equal(
-    verdict(same, ["B", "A", "C"]),
-    "B and A and C are closest to ideal so far: half of their jobs ended within 2.05× ideal.",
-  );
-  assert.match(verdict({ ...same, C: method(3, []) }, ["A", "B", "C"]), /^A and B are closest/);
 });

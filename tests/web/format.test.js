@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ago, count, plural, ratio, seconds, secondsTick, short, tick } from "../../web/format.js";
+import { ago, count, percent, plural, ratio, seconds, secondsTick, short, tick } from "../../web/format.js";
 
 const table = (f, rows) => {
   for (const [given, expected] of rows) assert.equal(f(...[given].flat()), expected, `${f.name}(${given})`);
@@ -63,6 +63,7 @@ test("how long ago, in words that stay when it is long ago", () => {
 
 test("counts, ratios, plurals", () => {
   assert.equal(count(1234567), "1,234,567");
+  assert.equal(percent(0.814), "81 %");
   assert.equal(ratio(1.5), "1.50×");
   assert.equal(ratio(null), "–");
   assert.equal(plural(1, "task"), "1 task");

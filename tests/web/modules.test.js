@@ -5,9 +5,10 @@ import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 
 const WEB = new URL("../../web/", import.meta.url);
-const PURE = ["comparison", "format", "links", "load", "names", "registry", "sampling", "setup", "tasks", "ticks"].map(
-  (name) => `${name}.js`,
-);
+const PURE = [
+  ...["comparison", "format", "health", "joblist", "links", "load", "names", "registry"],
+  ...["sampling", "setup", "tasks", "ticks", "verdict"],
+].map((name) => `${name}.js`);
 const text = (name) => readFileSync(new URL(name, WEB), "utf8");
 const names = readdirSync(WEB).filter((name) => name.endsWith(".js") && !name.endsWith(".min.js"));
 const imports = new Map(

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { divided, placements, samplesOf } from "../../web/sampling.js";
+import { divided, gotWords, inOrder, placements, reservationWords, samplesOf } from "../../web/sampling.js";
 
 const told = (rows) => rows.map(({ task, worker, probes }) => [task, worker, probes.map((probe) => probe.worker)]);
 
@@ -42,6 +42,34 @@ test("per job: all tasks share the probes", () => {
   ]);
 });
 
+test("per task: what was compared is the answer and this job's earlier tasks", () => {
+  const counted = [
+    [3, 0],
+    [3, 1],
+  ];
+  const twice = { tasks: [0, 1], probed: ["a", "b", "a", "b"], loads: { a: 3, b: 0 }, chosen: ["b", "b"], counted };
+  const [first, second] = placements([twice], "per task", 9);
+  assert.deepEqual(first.probes, [
+    { worker: "b", load: 0, own: 0 },
+    { worker: "a", load: 3, own: 0 },
+  ]);
+  assert.deepEqual(second.probes[0], { worker: "b", load: 0, own: 1 });
+  const silent = placements([{ ...twice, loads: { b: 0 }, counted: [[null, 0], null] }], "per task", 9);
+  assert.deepEqual(silent[0].probes[1], { worker: "a", load: null, own: 0 });
+  assert.deepEqual(silent[1].probes[0], { worker: "b", load: 0, own: 0 });
+});
+
+test("per job: with few workers each wave counts the tasks of the waves before", () => {
+  const waves = { tasks: [0, 1, 2, 3], probed: ["a", "b"], loads: { a: 0, b: 1 }, chosen: ["a", "b", "a", "a"] };
+  const own = placements([waves], "per job", 9).map(({ probes }) => probes.map((probe) => probe.own));
+  assert.deepEqual(own, [
+    [0, 0],
+    [1, 0],
+    [1, 1],
+    [2, 1],
+  ]);
+});
+
 test("nothing: nobody was asked, whatever the job has", () => {
   assert.deepEqual(told(placements([decision], "nothing", 9)), [
     [0, "b", []],
@@ -53,9 +81,9 @@ test("a worker that did not answer has no load and comes last; one that was prob
   const silent = { tasks: [0], probed: ["x", "host10", "host2", "host2"], loads: { host10: 0, host2: 0 }, chosen: ["host10"] };
   const [row] = placements([silent], "per job", 9);
   assert.deepEqual(row.probes, [
-    { worker: "host2", load: 0 },
-    { worker: "host10", load: 0 },
-    { worker: "x", load: null },
+    { worker: "host2", load: 0, own: 0 },
+    { worker: "host10", load: 0, own: 0 },
+    { worker: "x", load: null, own: 0 },
   ]);
   assert.equal(row.left, 0);
 });
@@ -77,9 +105,48 @@ test("no more rows than asked for, over all decisions", () => {
 });
 
 test("the registry says what a method samples; without it, what the job shows", () => {
-  const job = { asked: [], decisions: [decision] };
-  assert.equal(samplesOf({ ...job, asked: [{}] }, "per task"), "per task");
-  assert.equal(samplesOf({ ...job, asked: [{}] }, null), "reservations");
+  const job = { reservations: [], decisions: [decision] };
+  assert.equal(samplesOf({ ...job, reservations: [{}] }, "per task"), "per task");
+  assert.equal(samplesOf({ ...job, reservations: [{}] }, null), "reservations");
   assert.equal(samplesOf(job, null), "per job");
-  assert.equal(samplesOf({ asked: [], decisions: [{ ...decision, loads: {} }] }, null), "nothing");
+  assert.equal(samplesOf({ reservations: [], decisions: [{ ...decision, loads: {} }] }, null), "nothing");
+});
+
+const reservation = (number, state, ended_s, task = null) => ({
+  reservation: number,
+  worker: "host1",
+  made_s: 0,
+  state,
+  ended_s,
+  task,
+});
+const RESERVATIONS = [
+  reservation(4, "queued", null),
+  reservation(1, "cancelled", 3),
+  reservation(2, "assigned", 1, 7),
+  reservation(3, "no-op", 2),
+  reservation(5, "lost", 2),
+  reservation(0, "queued", null),
+];
+
+test("all reservations are shown in the order in which they ended, those that have not at the end", () => {
+  assert.deepEqual(
+    inOrder(RESERVATIONS).map((one) => one.reservation),
+    [2, 3, 5, 1, 0, 4],
+  );
+});
+
+test("what became of the reservations, in words", () => {
+  assert.equal(
+    reservationWords(RESERVATIONS),
+    "6 reservations: 1 got a task, 1 came when no task was left, 1 cancelled, 1 lost with their workers, 2 still queued.",
+  );
+  assert.deepEqual(RESERVATIONS.map(gotWords), [
+    "still queued",
+    "cancelled",
+    "task 7",
+    "no-op: none was left",
+    "lost with its worker",
+    "still queued",
+  ]);
 });

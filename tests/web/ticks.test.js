@@ -15,6 +15,7 @@ test("steps of a timeline are round, begin at 0, stay within its end, and are ne
     );
   }
   assert.deepEqual(niceSteps(7), [0, 1, 2, 3, 4, 5, 6, 7]);
+  assert.deepEqual(niceSteps(7, 4), [0, 2, 4, 6]);
 });
 
 test("the top of an axis holds the tallest bar, and is the least that does", () => {
