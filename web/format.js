@@ -35,7 +35,7 @@ export function secondsTick(value, largest) {
 
 export const ratio = (value) => (value === null || value === undefined ? "–" : `${short(value)}×`);
 
-export const percent = (value) => `${whole.format(100 * value)} %`;
+export const percent = (value) => `${whole.format(100 * value)}\u00a0%`;
 
 /** How long ago, in words that do not change every second when it is long ago. */
 export function ago(value) {

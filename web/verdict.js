@@ -5,6 +5,8 @@ import { percent, plural, ratio, seconds } from "./format.js";
 const ALIKE = 0.05; // of offered load, that methods may differ, or
 const ALIKE_SHARE = 0.1; // this part of the larger one
 const QUANTILES = ["p50", "p95"];
+const SHARES = { p50: "half", p95: percent(0.95) };
+const PLACES = { p50: "median", p95: "95th percentile" };
 const INVITATION = "Run the same jobs with two methods or more, and this says which served them better.";
 
 /**
@@ -35,9 +37,7 @@ export function alikeLoads(names, recent) {
   return largest;
 }
 
-const enough = ({ slowdown }) => QUANTILES.every((key) => isKnown(slowdown[key]));
-
-const isKnown = ({ low, high }) => low !== null && high !== null;
+const enough = ({ slowdown: { p50 } }) => p50.low !== null && p50.high !== null;
 
 /** Why a method is not compared with others. */
 function whyNot({ jobs, offered_load, ...figures }) {
@@ -46,10 +46,10 @@ function whyNot({ jobs, offered_load, ...figures }) {
   return offered_load === null ? "offered load not known" : `offered a load of ${percent(offered_load)}`;
 }
 
-/** -1 if the first quantile is less by more than chance, 1 if it is more, 0 if chance explains the difference. */
+/** -1 if the first quantile is less by more than chance, 1 if it is more, 0 if chance explains the difference: a bound may be null. */
 export function compared(one, other) {
-  if (!isKnown(one) || !isKnown(other)) return 0;
-  return one.high < other.low ? -1 : one.low > other.high ? 1 : 0;
+  const below = ({ high }, { low }) => high !== null && low !== null && high < low;
+  return below(one, other) ? -1 : below(other, one) ? 1 : 0;
 }
 
 /** Whether jobs ended nearer to ideal by more than chance at the median or at the 95th percentile, and at none of the two farther. */
@@ -70,15 +70,18 @@ function ranked(names, recent) {
       ratio,
     );
   if (beaten.length === 0) {
-    const all = `Half of their jobs ended within ${figures(names, "p50")} ideal, 95 % within ${figures(names, "p95")}.`;
+    const all = `Half of their jobs ended within ${figures(names, "p50")} ideal, ${SHARES.p95} within ${figures(names, "p95")}.`;
     return `${listed(names)}: ${undecided(names, recent)}. ${all}`;
   }
   const last = beaten.reduce((one, other) => (median(recent(other)) > median(recent(one)) ? other : one));
   const lead =
     best.length === 1 ? `${best[0]} served its jobs best` : `${listed(best)} served their jobs best (${undecided(best, recent)})`;
-  const found = `half ended within ${figures(best, "p50")} ideal and 95 % within ${figures(best, "p95")}`;
-  const others = `with ${last} within ${figures([last], "p50")} and ${figures([last], "p95")}`;
-  return [`${lead}: ${found}, ${others}.`, ...lastTask(best, last, recent)].join(" ");
+  const found = QUANTILES.map((key) =>
+    best.every((one) => compared(recent(one).slowdown[key], recent(last).slowdown[key]) === -1)
+      ? `${SHARES[key]} ended within ${figures(best, key)} ideal, with ${last} within ${figures([last], key)}`
+      : `at the ${PLACES[key]} chance explains the difference`,
+  );
+  return [`${lead}: ${found.join("; ")}.`, ...lastTask(best, last, recent)].join(" ");
 }
 
 const median = ({ slowdown }) => slowdown.p50.value;

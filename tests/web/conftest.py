@@ -10,6 +10,7 @@ from src.sparrow.placement import METHODS
 from src.SparrowClient import SparrowClient
 from tests.support.live import eventually
 from tests.support.page import FLAGS, Watched, axe_source, missing
+from tests.web.still import Still
 
 
 @pytest.fixture(scope="package")
@@ -53,6 +54,22 @@ def lively(own_cluster):
         eventually(lambda: len(dashboard.get("/sparrow/stats")["methods"]) == len(METHODS))
         yield dashboard
         assert "Traceback" not in dashboard.log()
+
+
+@pytest.fixture
+def still(browser, lively):
+    """A function that opens a page to which the server says what it is given: see ``Still``."""
+    pages = []
+
+    def open_one(answers, fragment="", **options):
+        pages.append(Still(browser, lively.origin, answers, fragment, **options))
+        return pages[-1]
+
+    yield open_one
+    for one in pages:
+        one.close()
+    for one in pages:
+        one.watched.check()
 
 
 @pytest.fixture

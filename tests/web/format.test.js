@@ -63,7 +63,7 @@ test("how long ago, in words that stay when it is long ago", () => {
 
 test("counts, ratios, plurals", () => {
   assert.equal(count(1234567), "1,234,567");
-  assert.equal(percent(0.814), "81 %");
+  assert.equal(percent(0.814), "81\u00a0%");
   assert.equal(ratio(1.5), "1.50×");
   assert.equal(ratio(null), "–");
   assert.equal(plural(1, "task"), "1 task");

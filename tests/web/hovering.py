@@ -58,6 +58,10 @@ class Hovered:
         """The middle of its chart area, in pixels of the canvas."""
         return self.page.evaluate(PLACES, self._handle)[1]
 
+    def place(self, index):
+        """Where the bar or point with this index is, in pixels of the canvas."""
+        return self.page.evaluate(PLACE, [self._handle, index])
+
     def point_at(self, place):
         x, y = place
         self.canvas.hover(position={"x": x, "y": y})
@@ -72,7 +76,7 @@ class Hovered:
     def tooltip(self, index):
         """The tooltip of the bar or point with this index, which must have appeared as pixels too."""
         self.leave()
-        self.point_at(self.page.evaluate(PLACE, [self._handle, index]))
+        self.point_at(self.place(index))
         shown = self.page.wait_for_function(TOOLTIP, arg=self._handle).json_value()
         self.leave()
         without = self.page.evaluate(PIXEL, [self._handle, shown["at"]])

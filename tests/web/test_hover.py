@@ -9,6 +9,7 @@ from src.sparrow.placement import METHODS
 from src.SparrowClient import SparrowClient
 from tests.support.live import eventually
 from tests.support.page import Watched
+from tests.web import pixels
 from tests.web.hovering import Hovered, charts, number_in
 
 TIMES = {"wait": "wait_s", "service": "service_s"}
@@ -43,7 +44,7 @@ def picture(lively, own_cluster):
 
 
 @pytest.fixture
-def still(browser, lively, picture):
+def drawn(browser, lively, picture):
     """A function that opens a page to which the server says the same every second."""
     pages = []
 
@@ -92,8 +93,8 @@ def hovered_points(chart, one, picture):
 
 
 @pytest.mark.parametrize(("fragment", "size"), [*((fragment, "desktop") for fragment in VIEWS), ("#/", "phone")])
-def test_each_chart_of_a_view_shows_its_numbers_when_it_is_hovered(still, picture, fragment, size):
-    one = still(fragment, size=size)
+def test_each_chart_of_a_view_shows_its_numbers_when_it_is_hovered(drawn, picture, fragment, size):
+    one = drawn(fragment, size=size)
     shown = charts(one)
     assert shown == VIEWS[fragment]
     canvases = one.page.locator("canvas:visible")
@@ -115,8 +116,8 @@ def test_each_chart_of_a_view_shows_its_numbers_when_it_is_hovered(still, pictur
                 assert number_in(tooltip.title) == pytest.approx(title, rel=0.01, abs=1e-9)
 
 
-def test_a_tooltip_stays_while_the_page_is_drawn_again(still):
-    one = still("#/")
+def test_a_tooltip_stays_while_the_page_is_drawn_again(drawn):
+    one = drawn("#/")
     bars = one.page.locator("#now-canvas")
     hovered = Hovered(one, bars)
     hovered.point_at(hovered.middle())
@@ -125,3 +126,41 @@ def test_a_tooltip_stays_while_the_page_is_drawn_again(still):
     for _ in range(2):
         one.context.wait_for_event("response", lambda response: response.url.endswith("/sparrow/stats"))
     assert one.page.evaluate(shown)
+
+
+@pytest.mark.parametrize("change", ["nothing", "movement", "no movement", "scheme"])
+def test_bars_follow_the_load_also_after_they_were_hovered(still, picture, change):
+    """Whatever the reader has set, and however often that has changed while the page was open."""
+    stats, worker = picture
+    one = still({"/sparrow/stats": (200, stats), "/sparrow/workers/host3": (200, worker)}, "#/workers")
+    canvas = one.page.locator("#now-canvas")
+    one.has("#workers-sub", "8 workers")
+    if change in ("movement", "no movement"):
+        one.page.emulate_media(reduced_motion="reduce")
+    if change == "movement":
+        one.page.emulate_media(reduced_motion="no-preference")
+    if change == "scheme":
+        one.page.emulate_media(color_scheme="dark")
+    hovered = Hovered(one.watched, canvas)
+    assert hovered.tooltip(2).values == {"running": 1, "queued tasks": 1}
+    hovered.point_at(hovered.middle())
+    for load in (4, 0, 2):
+        for row in one.stats["workers"].values():
+            row.update(load=load, queued=0, running=load)
+        one.page.wait_for_function(
+            "load => Chart.getChart('now-canvas').data.datasets[0].data.every(value => value === load)", arg=load
+        )
+        hovered.leave()
+        lengths, each = pixels.bar(one.page, canvas, 5)
+        assert lengths[0] == pytest.approx(load, abs=3 * each)
+
+
+def test_an_idle_worker_says_so_when_it_is_hovered(still, picture):
+    stats, _ = picture
+    one = still({"/sparrow/stats": (200, stats)}, "#/workers")
+    one.stats["workers"]["host2"].update(load=0, running=0, queued=0)
+    one.page.wait_for_function("() => Chart.getChart('now-canvas')?.data.datasets[0].data[1] === 0")
+    hovered = Hovered(one.watched, one.page.locator("#now-canvas"))
+    hovered.point_at((hovered.place(1)[0], hovered.middle()[1]))
+    told = "() => (({ title, body, opacity }) => opacity === 1 && [title, body[0]?.lines])(Chart.getChart('now-canvas').tooltip)"
+    assert one.page.wait_for_function(told).json_value() == [["host2"], [" idle"]]

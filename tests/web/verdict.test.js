@@ -32,6 +32,8 @@ test("two quantiles differ if their intervals are apart", () => {
   assert.equal(compared(about(2), about(1)), 1);
   assert.equal(compared(about(1), about(1.07)), 0); // 7 % that chance explains
   assert.equal(compared(about(1), { value: 2, low: null, high: null }), 0);
+  assert.equal(compared(about(1), { value: 2, low: 1.5, high: null }), -1); // of few jobs one bound is known
+  assert.equal(compared({ value: 1, low: 0.5, high: null }, about(2)), 0);
 });
 
 test("better is who is so at the median or at the 95th percentile, and is not worse at the other", () => {
@@ -55,15 +57,24 @@ test("the best and the worst, and what a job waits for: its last task", () => {
   const { lead, basis } = say({ A: method(6, 60, { wait: 0.6 }), B: method(1.5, 4, { wait: 0.1 }), C: method(3, 8) });
   assert.equal(
     lead,
-    "B served its jobs best: half ended within 1.50× ideal and 95 % within 4.00×, with A within 6.00× and 60.0×. " +
+    "B served its jobs best: half ended within 1.50× ideal, with A within 6.00×; 95\u00a0% ended within 4.00× ideal, with A within 60.0×. " +
       "A job waits for its last task, at the median 100 ms, with A 600 ms.",
   );
-  assert.equal(basis, "Last 10 minutes; offered load 80 %; 50 jobs each.");
+  assert.equal(basis, "Last 10 minutes; offered load 80\u00a0%; 50 jobs each.");
 });
 
 test("the last task's wait is not named as the cause unless it differs by more than chance", () => {
   assert.doesNotMatch(say({ A: method(6, 60, { wait: 0.1 }), B: method(1.5, 4, { wait: 0.1 }) }).lead, /last task/);
   assert.doesNotMatch(say({ A: method(6, 60, { wait: 0.1 }), B: method(1.5, 4, { wait: 0.5 }) }).lead, /last task/);
+});
+
+test("where chance explains a difference no figures are set against each other", () => {
+  const few = method(6, 9);
+  few.recent.slowdown.p95 = { value: 9, low: 3, high: null };
+  assert.match(
+    say({ A: few, B: method(1.5, 4) }).lead,
+    /^B served its jobs best: half ended within 1\.50× ideal, with A within 6\.00×; at the 95th percentile chance explains the difference\./,
+  );
 });
 
 test("several best share the lead, and it is said whether they differ", () => {
@@ -79,7 +90,7 @@ test("several best share the lead, and it is said whether they differ", () => {
 test("methods of unlike loads are not compared", () => {
   const { lead, basis } = say({ A: method(6, 60, { load: 0.8 }), B: method(1.5, 4, { load: 0.4 }) });
   assert.match(lead, /^No two methods can be compared yet\. Run the same jobs/);
-  assert.equal(basis, "A (offered a load of 80 %) and B (offered a load of 40 %).");
+  assert.equal(basis, "A (offered a load of 80\u00a0%) and B (offered a load of 40\u00a0%).");
 });
 
 test("of several loads the largest part of alike ones is compared, and the rest is named", () => {
@@ -88,7 +99,7 @@ test("of several loads the largest part of alike ones is compared, and the rest 
   assert.match(lead, /^B served its jobs best: .*with C within/);
   assert.equal(
     basis,
-    "Last 10 minutes; offered load 80 % to 84 %; 50 jobs each. Not compared: A (offered a load of 30 %) and D (no job of late).",
+    "Last 10 minutes; offered load 80\u00a0% to 84\u00a0%; 50 jobs each. Not compared: A (offered a load of 30\u00a0%) and D (no job of late).",
   );
 });
 
@@ -120,7 +131,7 @@ test("with one method, or few jobs, it says what to do", () => {
   assert.match(say({}).lead, /^Run the same jobs with two methods or more/);
   assert.match(say({ A: method(1, 2) }).lead, /^Run the same jobs/);
   const few = method(1, 2, { jobs: 4 });
-  few.recent.slowdown.p95 = { value: 2, low: null, high: null };
+  few.recent.slowdown.p50 = { value: 1, low: 0.5, high: null };
   const { lead, basis } = say({ A: method(1, 2), B: few });
   assert.match(lead, /^No two methods can be compared yet\./);
   assert.match(basis, /B \(4 jobs, too few\)/);
@@ -129,6 +140,6 @@ test("with one method, or few jobs, it says what to do", () => {
 test("different numbers of jobs are told", () => {
   assert.equal(
     say({ A: method(1, 2, { jobs: 50 }), B: method(1, 2, { jobs: 1 }) }).basis,
-    "Last 10 minutes; offered load 80 %; 50 jobs with A and 1 job with B.",
+    "Last 10 minutes; offered load 80\u00a0%; 50 jobs with A and 1 job with B.",
   );
 });
