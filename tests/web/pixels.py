@@ -26,18 +26,19 @@ BAR = f"""([canvas, index]) => {{
     const axis = chart.scales[along];
     const scale = chart.currentDevicePixelRatio;
     const each = Math.abs(axis.getValueForPixel(100) - axis.getValueForPixel(101)) / scale;
-    const [from, to] = along === "x" ? [chart.chartArea.left, chart.chartArea.right] : [chart.chartArea.top, chart.chartArea.bottom];
+    const {{ left, right, top, bottom }} = chart.chartArea;
+    const [from, to] = (along === "x" ? [left, right] : [top, bottom]).map(px => Math.round(px * scale));
     const lengths = chart.data.datasets.map((set, i) => {{
         if (typeof set.backgroundColor !== "string") return null;
         const wanted = ({COLOUR})(set.backgroundColor);
         const strip = ({STRIP})(canvas, along, chart.getDatasetMeta(i).data[index][across]);
-        return strip.slice(Math.floor(from * scale), Math.ceil(to * scale)).filter(pixel => ({APART})(pixel, wanted) < 24).length * each;
+        return strip.slice(from, to).filter(pixel => ({APART})(pixel, wanted) < 24).length * each;
     }});
     return {{ lengths, each }};
 }}"""
 
-# Of a line chart: the value at which the line with this number is drawn at the point with this index (between it and the next if the
-# line is stepped), and what a pixel is worth. The line is where its colour is matched best.
+# Of a line chart: the value at which the line with this number is drawn at the point with this index (between it and the next
+# if the line is stepped), and what a pixel is worth. The line is where its colour is matched best.
 LINE = f"""([canvas, number, index]) => {{
     const chart = Chart.getChart(canvas);
     const set = chart.data.datasets[number];

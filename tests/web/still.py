@@ -32,11 +32,13 @@ class Still:
 
     def away(self):
         """From now on nobody answers."""
-        self.answers = {path: (0, None) for path in self.answers}
+        self.answers = dict.fromkeys(self.answers, (0, None))
 
     def has(self, selector, words):
         """Wait until an element says so."""
-        self.page.wait_for_function("([one, words]) => document.querySelector(one)?.innerText.includes(words)", arg=[selector, words])
+        self.page.wait_for_function(
+            "([one, words]) => document.querySelector(one)?.innerText.includes(words)", arg=[selector, words]
+        )
 
     def close(self):
         self.watched.context.close()

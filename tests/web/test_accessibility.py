@@ -2,6 +2,7 @@
 
 import pytest
 
+from src.sparrow.placement import METHODS
 from tests.support.live import eventually
 from tests.support.page import SIZES, jobs_of
 
@@ -25,13 +26,16 @@ def test_tables_behind_the_charts_and_keys(lively, opened):
     one.page.locator("#methods").wait_for(state="hidden")
 
 
+VIOLATIONS = "axe.run().then(r => r.violations.map(v => `${v.id}: ${v.nodes.map(n => n.target).join(' ')}`))"
+
+
 @pytest.mark.parametrize(
     ("size", "scheme", "views"),
     [
         ("desktop", "light", ["#/", "#/jobs", "#/jobs/{job}", "#/workers/host1"]),
         ("desktop", "dark", ["#/"]),
         ("phone", "light", ["#/", "#/workers"]),
-        ("phone", "dark", ["#/", "#/jobs", "#/jobs/{job}", "#/workers/host1"]),
+        ("phone", "dark", ["#/", "#/jobs", "#/jobs?state=failed", "#/jobs/{job}", "#/workers/host1"]),
     ],
 )
 def test_no_accessibility_violation_and_nothing_wider_than_the_screen(lively, opened, axe, size, scheme, views):
@@ -48,8 +52,40 @@ def test_no_accessibility_violation_and_nothing_wider_than_the_screen(lively, op
         assert one.page.evaluate("getComputedStyle(document.body).backgroundColor") == backgrounds[scheme]
         assert one.page.evaluate("document.documentElement.scrollWidth") <= SIZES[size][0]
         one.page.evaluate("source => { (0, eval)(source) }", axe)
-        found = one.page.evaluate("axe.run().then(r => r.violations.map(v => `${v.id}: ${v.nodes.map(n => n.target).join(' ')}`))")
-        assert found == [], fragment
+        assert one.page.evaluate(VIOLATIONS) == [], fragment
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_accessibility_violation_when_things_go_wrong(lively, still, axe, scheme):
+    stats = lively.get("/sparrow/stats")
+    stats["cluster"].update(state="degraded", reasons=["1 of 8 workers is gone (host2): schedulers run what they had on others."])
+    stats["workers"]["host2"].update(state="gone", since=stats["now"], load=0, running=0)
+    stats["totals"].update(failed=1, jobs_failed=1, workers=7, workers_gone=1)
+    stats["jobs"][0].update(state="failed", failed=1, slowdown=None)
+    one = still({"/sparrow/stats": (200, stats)}, scheme=scheme, bypass_csp=True)
+    for state in ("degraded", "down"):
+        one.stats["cluster"]["state"] = state
+        one.page.wait_for_selector(f'#live[data-state="{state}"]')
+        one.page.evaluate("source => { (0, eval)(source) }", axe)
+        assert one.page.evaluate(VIOLATIONS) == [], state
+
+
+CUT = """() => [...document.querySelectorAll(".scroll")].filter(box => box.checkVisibility() && box.scrollWidth > box.clientWidth)
+    .map(box => box.getAttribute("aria-label"))"""
+
+
+@pytest.mark.parametrize("method", METHODS.names())
+def test_on_a_phone_no_column_is_cut(lively, opened, method):
+    one = opened(lively, size="phone")
+    job = jobs_of(lively, method)[0]["id"]
+    for fragment in ("#/jobs", "#/workers", "#/workers/host1", f"#/jobs/{job}"):
+        one.page.goto(f"{lively.origin}/sparrow{fragment}")
+        one.page.reload()
+        one.page.wait_for_selector("body[data-ready]")
+        one.page.wait_for_function(
+            "() => !['job', 'worker'].includes(document.body.dataset.view) || document.querySelector('.facts')"
+        )
+        assert one.page.evaluate(CUT) == [], fragment
 
 
 def test_who_wants_no_movement_gets_none(lively, opened):

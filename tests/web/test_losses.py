@@ -29,8 +29,14 @@ def test_a_killed_worker_is_marked_within_three_seconds(cluster, opened):
         submitter.close()
         one.page.goto(f"{dashboard.origin}/sparrow#/jobs/{id}")
         one.page.wait_for_function("() => document.querySelector('#job')?.innerText.includes('6 of 6')")
-        assert one.page.locator(".timeline .lost").count() == 2
-        assert "lost on host2" in one.page.locator(".timeline .lost").first.text_content()
+        attempts = one.page.locator(".timeline > rect.lost")
+        assert attempts.count() == 2
+        told = attempts.all_text_contents()
+        assert all("attempt 1" in words and "on host2, and was lost with it" in words for words in told), told
+        assert sum("ran for" in words for words in told) == 1  # the other was queued behind it
+        assert "attempt lost with its worker" in one.text("#job .legend")
+        one.page.get_by_text("Tasks as a table").click()
+        assert [text for text in one.page.locator("#job details td:last-child").all_inner_texts() if "host2 after" in text]
 
 
 def test_the_page_keeps_the_last_picture_while_the_server_is_away(cluster, opened):

@@ -25,7 +25,12 @@ def answers(lively):
 
 def test_the_corner_is_green_only_when_all_is_there(still, answers):
     one = still(answers)
-    for state, word, colour in (("ok", "Live", "good"), ("degraded", "Degraded", "warn"), ("down", "Down", "bad"), ("ok", "Live", "good")):
+    for state, word, colour in (
+        ("ok", "Live", "good"),
+        ("degraded", "Degraded", "warn"),
+        ("down", "Down", "bad"),
+        ("ok", "Live", "good"),
+    ):
         one.stats["cluster"].update(state=state, reasons=[] if state == "ok" else [REASON, "another"])
         one.has("#live", word)
         assert one.page.evaluate(COLOUR, ["#live", colour])
