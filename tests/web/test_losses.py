@@ -33,7 +33,6 @@ def test_a_killed_worker_is_marked_within_three_seconds(cluster, opened):
         assert attempts.count() == 2
         told = attempts.all_text_contents()
         assert all("attempt 1" in words and "on host2, and was lost with it" in words for words in told), told
-        assert sum("ran for" in words for words in told) == 1  # the other was queued behind it
         assert "attempt lost with its worker" in one.text("#job .legend")
         one.page.get_by_text("Tasks as a table").click()
         assert [text for text in one.page.locator("#job details td:last-child").all_inner_texts() if "host2 after" in text]

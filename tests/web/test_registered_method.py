@@ -68,7 +68,7 @@ def test_a_registered_method_appears_by_itself(registered, own_scheduler, opened
 
     registered()
     page.get_by_text(NAME, exact=True).first.wait_for()
-    assert "not used yet" in page.locator(".method-row").nth(4).inner_text()
+    assert "Not used yet" in page.locator(".method-row").nth(4).inner_text()
     futures = [client.submit(Job(None, TASKS, 0.05), NAME) for _ in range(JOBS)]
     reports = [future.result(20) for future in futures]
     assert {report.method for report in reports} == {NAME}
