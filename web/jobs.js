@@ -37,8 +37,8 @@ function jobRow(job) {
     h("td", { class: "progress-cell" }, progress, h("span"), h("span", { class: "bad" })),
     h("td", { class: "num" }),
     h("td", { class: "num" }),
-    h("td", { class: "num wide" }),
-    h("td", { class: "num wide" }),
+    h("td", { class: "num wider" }),
+    h("td", { class: "num wider" }),
   );
 }
 

@@ -74,9 +74,10 @@ CUT = """() => [...document.querySelectorAll(".scroll")].filter(box => box.check
     .map(box => box.getAttribute("aria-label"))"""
 
 
-@pytest.mark.parametrize("method", METHODS.names())
-def test_on_a_phone_no_column_is_cut(lively, opened, method):
+@pytest.mark.parametrize(("method", "width"), [*((name, 390) for name in METHODS.names()), ("BATCH+LATE_BINDING", 800)])
+def test_on_a_phone_or_a_tablet_no_column_is_cut(lively, opened, method, width):
     one = opened(lively, size="phone")
+    one.page.set_viewport_size({"width": width, "height": 844})
     job = jobs_of(lively, method)[0]["id"]
     for fragment in ("#/jobs", "#/workers", "#/workers/host1", f"#/jobs/{job}"):
         one.page.goto(f"{lively.origin}/sparrow{fragment}")
