@@ -4,8 +4,8 @@ import { clock } from "./format.js";
 
 const WORDS = { ok: "Live", degraded: "Degraded", down: "Down" };
 const SUMMARIES = {
-  degraded: "The cluster works, but not all of it.",
-  down: "The cluster runs nothing now.",
+  degraded: "The cluster works, but not all of it",
+  down: "The cluster runs nothing",
 };
 
 /**
@@ -16,8 +16,9 @@ const SUMMARIES = {
 export function healthOf(stats, awaySince) {
   if (awaySince !== null) return { word: "Away", look: "away", away: awayWords(stats, awaySince), summary: "", reasons: [] };
   if (!stats) return { word: "Connecting", look: "connecting", away: "", summary: "", reasons: [] };
-  const { state, reasons } = stats.cluster;
-  return { word: WORDS[state] ?? state, look: state, away: "", summary: SUMMARIES[state] ?? "", reasons };
+  const { state, since, reasons } = stats.cluster;
+  const summary = SUMMARIES[state] ? `${SUMMARIES[state]}, since ${clock(since)}.` : "";
+  return { word: WORDS[state] ?? state, look: state, away: "", summary, reasons };
 }
 
 function awayWords(stats, awaySince) {
