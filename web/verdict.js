@@ -79,7 +79,7 @@ function ranked(names, recent) {
   const found = QUANTILES.map((key) =>
     best.every((one) => compared(recent(one).slowdown[key], recent(last).slowdown[key]) === -1)
       ? `${SHARES[key]} ended within ${figures(best, key)} ideal, with ${last} within ${figures([last], key)}`
-      : `at the ${PLACES[key]} chance explains the difference`,
+      : `at the ${PLACES[key]} chance may explain the difference`,
   );
   return [`${lead}: ${found.join("; ")}.`, ...lastTask(best, last, recent)].join(" ");
 }
@@ -102,7 +102,7 @@ function undecided(names, recent) {
       if (p50 * p95 < 0) return `${p50 < 0 ? one : other} is better at the median, ${p50 < 0 ? other : one} at the 95th percentile`;
     }
   }
-  return "chance explains the differences between them";
+  return "chance may explain the differences between them";
 }
 
 function basis(names, recent) {
