@@ -192,6 +192,8 @@ def test_it_may_start_first_and_stops_at_once():
         (["--nameserver", "no-such-host.invalid"], 69, "does not resolve: 'no-such-host.invalid'"),
         (["--port", "70000"], 2, "must be from 0 to 65,535"),
         (["--nameserver", "a:b"], 2, "not an address of a name server"),
+        (["--allow-host", "lab7:80"], 2, "not a name or an address of a host, without a port: 'lab7:80'"),
+        (["--allow-host", ""], 2, "not a name or an address of a host"),
     ],
     ids=lambda value: str(value)[:40],
 )
