@@ -15,9 +15,16 @@ from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import unquote
 
-from src.cli.logs import log_to_stderr
+if __name__ == "__main__":
+    from src.cli import interpreter
+
+    interpreter.enter()
+
+from src.cli import streams
+from src.cli.logs import log, log_to_stderr
 from src.cli.options import add_log_level, new_parser, port_number
 from src.cli.process import run_service
+from src.cli.program import run_program
 from src.dashboard import prometheus
 from src.dashboard.details import TryLaterError, UnknownError
 from src.dashboard.documents import Document
@@ -137,7 +144,10 @@ async def serve(monitor: Monitor, host: str, port: int, other_names: Iterable[st
     port = await server.listen(host, port)
     await monitor.names.resolve()
     monitor.start()
-    print(f"http://{f'[{host}]' if ':' in host else host}:{port}/sparrow", flush=True)
+    try:
+        print(f"http://{f'[{host}]' if ':' in host else host}:{port}/sparrow", flush=True)
+    except streams.OutputError as error:  # the page is what the program is for, not its address
+        log.warning("%s; the page is at port %s", error, port)
     await stopping.wait()
     server.close()
     monitor.stop()
@@ -150,8 +160,8 @@ def host_name(text: str) -> str:
     return text
 
 
-def main() -> None:
-    """Runs the command."""
+def main() -> int:
+    """Runs the command, and returns its exit status."""
     parser = new_parser(
         "Serve the dashboard: a page that shows what the cluster does, and the same as JSON.",
         "It waits for the name server (pyro4-ns), schedulers and workers, in any order; the page says what is missing.\n"
@@ -176,8 +186,8 @@ def main() -> None:
         monitor = Monitor(arguments.nameserver, Security.of(arguments.key_file).key)
         asyncio.run(serve(monitor, arguments.host, arguments.port, arguments.allow_host))
 
-    run_service(run)
+    return run_service(run)
 
 
 if __name__ == "__main__":
-    main()
+    run_program(main)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Set
+from itertools import islice
 from typing import NamedTuple
 
 if not __package__:
     import _root  # noqa: F401
 
-from src.sparrow.checks import identifier, number, seconds
-from src.sparrow.jobspec import MAX_TASKS, JobSpec
+from src.sparrow.checks import MAX_NAME, identifier, number, seconds
+from src.sparrow.jobspec import MAX_TASKS
 from src.sparrow.reports import Report
 
 
@@ -40,20 +41,38 @@ class Job:
             raise ValueError(
                 f"length_spread must not be above task_length ({length:g}), not {spread:g}: no task sleeps less than 0 s"
             )
-        rng = rng or random.Random()
-        self.id = new_id() if id is None else identifier(str(id), "id of a job")
-        self.wire_id = self.id if id is None else identifier(f"{id}-{new_id()}", "id of a job")
-        self.durations_s = tuple(length + rng.uniform(-spread, spread) if spread else length for _ in range(num_tasks))
+        if rng is not None and not isinstance(rng, random.Random):
+            raise TypeError(f"rng must be a random.Random, not {rng!r:.60}")
+        draw = (rng or random.Random()).uniform
+        self.id, self.wire_id = _ids(id)
+        self.durations_s = tuple(length + draw(-spread, spread) if spread else length for _ in range(num_tasks))
 
     @classmethod
-    def from_durations(cls, durations: Sequence[float], id: str | int | None = None) -> Job:
+    def from_durations(cls, durations: Iterable[float], id: str | int | None = None) -> Job:
         """Returns a job with a task for each duration, in seconds. Raises TypeError or ValueError if one is out of range."""
+        if isinstance(durations, (str, bytes, Set, Mapping)) or not isinstance(durations, Iterable):
+            raise TypeError(f"durations must be a list of seconds, such as [0.1, 0.2], not {durations!r:.60}")
+        checked = tuple(seconds(duration, f"durations[{index}]") for index, duration in enumerate(islice(durations, MAX_TASKS + 1)))
+        if not 1 <= len(checked) <= MAX_TASKS:
+            raise ValueError(f"a job has 1 to {MAX_TASKS:,} tasks, and durations has {'more' if checked else 'none'}")
         job = cls(id)
-        job.durations_s = JobSpec.decode({"id": job.id, "durations_s": list(durations)}).durations_s
+        job.durations_s = checked
         return job
 
     def __repr__(self) -> str:
-        return f"<Job {self.id}: {len(self.durations_s)} tasks, {sum(self.durations_s):g} s of work>"
+        tasks = len(self.durations_s)
+        return f"<Job {self.id}: {tasks} task{'s' * (tasks != 1)}, {sum(self.durations_s):g} s of work>"
+
+
+def _ids(given: str | int | None) -> tuple[str, str]:
+    """Returns the id of a job for its user, and the one that crosses the wire."""
+    unique = new_id()
+    if given is None:
+        return unique, unique
+    if not isinstance(given, (str, int)) or isinstance(given, bool):
+        raise TypeError(f"id of a job must be a string, a whole number or None, not {given!r:.60}")
+    id = identifier(str(given), "id of a job", MAX_NAME - len(unique) - 1)
+    return id, f"{id}-{unique}"
 
 
 def new_id() -> str:
@@ -62,7 +81,11 @@ def new_id() -> str:
 
 
 class TaskReport(NamedTuple):
-    """The report of one task: its worker, wait time and service time in seconds, and attempts. ``worker`` is None if it failed."""
+    """The report of one task: its worker, wait time and service time in seconds, and attempts. ``worker`` is None if it failed.
+
+    ``attempts`` counts the runs at the scheduler that reported the job, and one for each scheduler that was lost with the job: the
+    task may have run there.
+    """
 
     worker: str | None
     wait_s: float
@@ -82,6 +105,7 @@ class JobReport(NamedTuple):
     retried: int  # tasks that were run again after the loss of a worker
     tasks: tuple[TaskReport, ...]
     failed: dict[int, str]
+    handed_over: int = 0  # schedulers that were lost with the job, after which it began again at another one
 
     @property
     def slowdown(self) -> float:
@@ -89,8 +113,8 @@ class JobReport(NamedTuple):
         return math.nan if self.failed else self.response_s / max(self.ideal_s, 1e-6)
 
     @classmethod
-    def from_wire(cls, id: str, report: Report, response_s: float) -> JobReport:
-        """Returns a scheduler's report, with the id that the job has at this client and the response that the client measured."""
+    def from_wire(cls, id: str, report: Report, response_s: float, handed_over: int = 0) -> JobReport:
+        """Returns a scheduler's report, with what only the client knows: its id of the job, the response, the lost schedulers."""
         return cls(
             id,
             report["method"],
@@ -99,6 +123,10 @@ class JobReport(NamedTuple):
             response_s,
             report["ideal_s"],
             report["retried"],
-            tuple(TaskReport(task["worker"], task["wait_s"], task["service_s"], task["attempts"]) for task in report["tasks"]),
+            tuple(
+                TaskReport(task["worker"], task["wait_s"], task["service_s"], task["attempts"] + handed_over)
+                for task in report["tasks"]
+            ),
             {task: failure["reason"] for failure in report["failed"] for task in failure["tasks"]},
+            handed_over,
         )

@@ -17,10 +17,15 @@ from typing import Any
 
 if not __package__:
     import _root  # noqa: F401
+if __name__ == "__main__":
+    from src.cli import interpreter
+
+    interpreter.enter()
 
 from src.cli.logs import log_to_stderr
 from src.cli.options import add_service_options, new_parser
 from src.cli.process import run_service
+from src.cli.program import run_program
 from src.cluster.registry import parse_address
 from src.rmi.daemon import Daemon
 from src.rmi.nameserver import serve_names, storage_of
@@ -73,10 +78,10 @@ def run() -> None:
     asyncio.run(serve(arguments.host, arguments.port, arguments.storage, security))
 
 
-def main() -> None:
-    """Runs the command."""
-    run_service(run)
+def main() -> int:
+    """Runs the command, and returns its exit status."""
+    return run_service(run)
 
 
 if __name__ == "__main__":
-    main()
+    run_program(main)

@@ -16,10 +16,15 @@ from typing import Any
 
 if not __package__:
     import _root  # noqa: F401
+if __name__ == "__main__":
+    from src.cli import interpreter
+
+    interpreter.enter()
 
 from src.cli.logs import log_to_stderr
 from src.cli.options import add_service_options, new_parser, service_arguments, whole_number
 from src.cli.process import run_service
+from src.cli.program import run_program
 from src.cluster.scheduler_host import PendingReport, SchedulerHost
 from src.cluster.service import Service
 from src.rmi.connection import Connection
@@ -159,8 +164,8 @@ def _reply(as_text: bool, value: Any) -> Any:
     return json.dumps(value, separators=(",", ":")) if as_text else value
 
 
-def main() -> None:
-    """Runs the command."""
+def main() -> int:
+    """Runs the command, and returns its exit status."""
     parser = new_parser(
         "Run a scheduler: it takes jobs from clients, samples workers for their tasks and reports how it went.",
         "It waits for the name server (pyro4-ns) and finds the workers there; start and stop any of them in any order.\n"
@@ -173,8 +178,10 @@ def main() -> None:
     parser.add_argument("--method", choices=METHODS.names(), default="RANDOM", help="for jobs that name none (default: RANDOM)")
     arguments = parser.parse_args()
     log_to_stderr(arguments.log_level)
-    run_service(lambda: Scheduler(arguments.method, arguments.nameserver, arguments.number, **service_arguments(arguments)).run())
+    return run_service(
+        lambda: Scheduler(arguments.method, arguments.nameserver, arguments.number, **service_arguments(arguments)).run()
+    )
 
 
 if __name__ == "__main__":
-    main()
+    run_program(main)

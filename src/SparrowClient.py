@@ -7,33 +7,43 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
+import os
 import random
 import sys
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import FIRST_EXCEPTION, CancelledError, Future, wait
+from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from functools import partial
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any
 
 if not __package__:
     import _root  # noqa: F401
+if __name__ == "__main__":
+    from src.cli import interpreter
+
+    interpreter.enter()
 
 from src.cli import terminal
 from src.cli.exit_status import ExitStatus
 from src.cli.logs import printable
 from src.cli.methods import methods_help
 from src.cli.options import new_parser, whole_number
-from src.cli.summary import summary, summary_table
+from src.cli.program import interruption, run_program
+from src.cli.summary import left_behind_text, summary, summary_table
+from src.cli.terminal import counted
 from src.cluster.client_host import LiveClientHost
 from src.cluster.registry import NameServer, parse_address
+from src.cluster.submissions import Submissions, Work
 from src.Job import Job, JobReport
 from src.rmi.errors import ConfigurationError, SparrowError, UnavailableError
 from src.rmi.security import Security
 from src.sparrow.checks import number, seconds
 from src.sparrow.client_node import ClientNode
+from src.sparrow.errors import ClientClosedError
 from src.sparrow.jobspec import MAX_TASKS, JobSpec
 from src.sparrow.placement import method_named
 from src.sparrow.reports import Report
@@ -45,7 +55,7 @@ CLOSE_S = 1.0  # the longest time that ``close`` waits for tasks of the event lo
 
 
 class SparrowClient:
-    """Submits jobs to the schedulers that a name server knows. It may be used from any thread.
+    """Submits jobs to the schedulers that a name server knows. It may be used from any thread of the process that made it.
 
     ``nameserver_hostname`` is HOST[:PORT]; None means the default of the command line. ``notice`` is called with a line of text
     when the client has to wait, in the client's own thread. ``key_file`` has the cluster's key (default: SPARROW_KEY_FILE). That
@@ -61,70 +71,72 @@ class SparrowClient:
         key_file: str | None = None,
         settings: ClientSettings = ClientSettings(),
     ) -> None:
+        if not callable(notice):
+            raise TypeError(f"notice must be a function that takes a line of text, not {notice!r:.60}")
         self._names = NameServer(*parse_address(nameserver_hostname), Security.of(key_file).key)
         self._settings = settings
-        self._reported_tasks = 0
-        self._ended = False
-        self._submitted: dict[str, _Submitted] = {}  # jobs that have no report yet, by their ids on the wire
+        self._process = os.getpid()
+        self._closing = threading.Lock()  # nothing is given to the event loop between the last look at ``_closed`` and its end
+        self._closed = False
+        self._submissions = Submissions()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="SparrowClient", daemon=True)
         self._thread.start()
         self._node: ClientNode = asyncio.run_coroutine_threadsafe(self._begin(notice), self._loop).result()
 
     async def _begin(self, notice: Callable[[str], None]) -> ClientNode:
-        host = LiveClientHost(self._names, self._finish, self._fail, notice)
-        host.node = ClientNode(host, random.Random(), str(self._names), self._settings)
+        host = LiveClientHost(self._names, self._submissions, notice)
+        host.node = self._submissions.node = ClientNode(host, random.Random(), str(self._names), self._settings)
         return host.node
 
     def submit(self, job: Job, method: str | None = None, *, wait: bool = True) -> Future[Any]:
         """Submits a job and returns a future of its ``JobReport``; if ``wait`` is false, of None as soon as the job is accepted.
 
-        Raises ValueError if the method is unknown here. The future fails with UnavailableError if no scheduler can be found, and
-        with ValueError if the scheduler rejects the job.
+        Raises TypeError if ``job`` is not a Job, ValueError if the method is unknown here, and ClientClosedError, a RuntimeError,
+        after ``close()``. The future fails with UnavailableError if no scheduler can be found, with ValueError if the scheduler
+        rejects the job, and with ClientClosedError if the client is closed before the report has come. Its ``cancel()`` returns
+        True if the job has not left the client, and will not run; False once the job was handed to a scheduler, which goes on.
         """
-        name = None if method is None else method_named(method).name
-        submitted = _Submitted(job.id, JobSpec(job.wire_id, job.durations_s, name, wait), Future(), time.monotonic())
-        submitted.future.add_done_callback(partial(self._future_done, submitted.spec.id))
-        self._loop.call_soon_threadsafe(self._begin_job, submitted)
-        return submitted.future
+        try:
+            id, wire_id, durations_s = job.id, job.wire_id, job.durations_s
+        except AttributeError:
+            raise TypeError(
+                f"submit takes a Job, not {job!r:.60}: write submit(Job.from_durations([0.1, 0.2])), with from src.Job import Job"
+            ) from None
+        if not isinstance(wait, bool):
+            raise TypeError(f"wait must be True or False, not {wait!r:.60}")
+        spec = JobSpec(wire_id, durations_s, None if method is None else method_named(method).name, wait)
+        future: Future[Any] = Future()
+        self._call(self._submissions.submit, spec, future, partial(_report, id, time.monotonic()) if wait else _nothing)
+        future.add_done_callback(partial(self._future_done, wire_id))
+        return future
 
-    def _begin_job(self, submitted: _Submitted) -> None:
-        same = self._submitted.get(submitted.spec.id)
-        if self._ended:
-            _cancel(submitted.future)
-        elif same is not None:  # the same Job was submitted before: there is one report for both
-            same.future.add_done_callback(partial(_copy, submitted.future))
-        elif submitted.future.cancelled():
-            submitted.future.set_running_or_notify_cancel()
-        else:
-            self._submitted[submitted.spec.id] = submitted
-            self._node.submit(submitted.spec)
+    def _call(self, action: Callable[..., object], *args: Any) -> None:
+        """Has ``action(*args)`` called in the client's thread."""
+        self._check_usable()
+        with self._closing:
+            if self._closed:  # by another thread, a moment ago
+                self._check_usable()
+            self._loop.call_soon_threadsafe(action, *args)
+
+    def _check_usable(self) -> None:
+        if self._process != os.getpid():
+            raise RuntimeError(
+                f"this client was made by process {self._process}, and process {os.getpid()}, forked from it, needs its own: "
+                "call SparrowClient() in each process"
+            )
+        if self._closed:
+            raise ClientClosedError("this client is closed: make another one, and use it before close() or the end of its block")
+
+    def _check_not_inside(self, method: str) -> None:
+        if threading.current_thread() is self._thread:
+            raise RuntimeError(f"{method}() would wait for ever in a callback of a future or of notice: call it in another thread")
 
     def _future_done(self, job: str, future: Future[Any]) -> None:
         """Runs in the thread that cancels a future, or in the client's own."""
-        if future.cancelled() and not self._ended:
-            self._loop.call_soon_threadsafe(self._withdraw, job, future)
-
-    def _withdraw(self, job: str, future: Future[Any]) -> None:
-        submitted = self._submitted.get(job)
-        if submitted is not None and submitted.future is future:
-            del self._submitted[job]
-            self._node.withdraw(job)
-            future.set_running_or_notify_cancel()  # this is what wakes those who wait for it
-
-    def _finish(self, job: str, report: Report) -> None:
-        id, spec, future, began_s = self._submitted.pop(job)
-        self._reported_tasks += len(spec.durations_s)
-        if future.set_running_or_notify_cancel():
-            try:
-                future.set_result(JobReport.from_wire(id, report, time.monotonic() - began_s) if spec.wait else None)
-            except (LookupError, TypeError, ValueError) as error:  # the report is malformed
-                future.set_exception(error)
-
-    def _fail(self, job: str, error: Exception) -> None:
-        future = self._submitted.pop(job).future
-        if future.set_running_or_notify_cancel():
-            future.set_exception(error)
+        if future.cancelled():
+            with contextlib.suppress(ClientClosedError):
+                self._call(self._submissions.withdraw, job, future)
 
     def run(
         self,
@@ -140,93 +152,90 @@ class SparrowClient:
         """Submits ``num_jobs`` jobs at once, waits for all of them, and returns their reports in the order of submission.
 
         Times are in seconds. The same ``seed`` gives the same durations. Raises TypeError or ValueError if an argument is out of
-        range, UnavailableError if no scheduler can be found, and TimeoutError if the jobs have not ended in ``timeout_s``.
+        range, UnavailableError if no scheduler can be found, TimeoutError if the jobs have not ended in ``timeout_s``, which go on,
+        and what ``submit`` raises.
         """
+        self._check_usable()
+        self._check_not_inside("run")
+        if timeout_s is not None:
+            seconds(timeout_s, "timeout_s")
         futures = [self.submit(job, method) for job in seeded_jobs(num_jobs, num_tasks, task_length, task_spread, seed)]
         _, late = wait(futures, timeout_s, FIRST_EXCEPTION)
         failed = [future for future in futures if future.done() and future.exception()]
         if late and not failed:
-            raise TimeoutError(f"{len(late)} of {num_jobs} jobs have not ended in {timeout_s:g} s")
+            left = left_behind_text(self.left_behind())
+            raise TimeoutError(f"{len(late):,} of {counted(num_jobs, 'job')} have not ended in {timeout_s:g} s; {left}")
         return [future.result() for future in failed or futures]
 
     def tasks_ended(self) -> int:
         """Returns how many tasks of all submitted jobs are known to have ended; for open jobs the number is about a second old."""
-        return self._reported_tasks + self._node.tasks_ended
+        return self._submissions.reported_tasks + self._node.tasks_ended
+
+    def left_behind(self) -> Work:
+        """Returns the work that goes on at the schedulers if this client ends now: jobs, tasks, and seconds of tasks' durations."""
+        self._check_usable()
+        self._check_not_inside("left_behind")
+        answer: Future[Work] = Future()
+        self._call(lambda: answer.set_result(self._submissions.left_behind()))
+        return answer.result()
 
     def unmet(self) -> str | None:
         """Returns why no scheduler has been found so far; None if one has been."""
         return self._node.unmet
 
     def close(self) -> None:
-        """Ends all connections and the thread. Open jobs go on in the cluster; their futures are cancelled."""
-        if self._thread.is_alive():
+        """Ends all connections and the thread. It may be called more than once.
+
+        The futures of jobs that have not left the client are cancelled. Jobs that a scheduler has go on in the cluster; their
+        futures fail with ClientClosedError.
+        """
+        if self._process != os.getpid():  # the thread and the connections are those of the parent
+            return
+        self._check_not_inside("close")
+        with self._closing:
+            closed, self._closed = self._closed, True
+        if not closed:
             asyncio.run_coroutine_threadsafe(self._end(), self._loop).result()
             self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
-            self._loop.close()
+        self._thread.join()
+        self._loop.close()
 
     async def _end(self) -> None:
-        self._ended = True
         self._node.close()
-        for submitted in self._submitted.values():
-            _cancel(submitted.future)
-        self._submitted.clear()
+        self._submissions.close()
         until = self._loop.time() + CLOSE_S
-        while (others := asyncio.all_tasks() - {asyncio.current_task()}) and self._loop.time() < until:
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        while others and self._loop.time() < until:
             for task in others:  # more than once: asyncio.wait_for may swallow a cancellation that comes as it ends
                 task.cancel()
-            await asyncio.wait(others, timeout=0.1)
+            _, others = await asyncio.wait(others, timeout=0.1)
 
     def __enter__(self) -> SparrowClient:
+        self._check_usable()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
 
-class _Submitted(NamedTuple):
-    """A job that has no report yet."""
-
-    id: str  # the id that the caller of ``submit`` has given it
-    spec: JobSpec
-    future: Future[Any]  # of the JobReport; of None if the caller does not wait
-    began_s: float
+def _report(id: str, began_s: float, report: Report, handed_over: int) -> JobReport:
+    return JobReport.from_wire(id, report, time.monotonic() - began_s, handed_over)
 
 
-def _cancel(future: Future[Any]) -> None:
-    """Cancels a future and wakes those who wait for it. A future that is cancelled already wakes them too."""
-    if future.cancel():
-        future.set_running_or_notify_cancel()
-
-
-def _copy(target: Future[Any], source: Future[Any]) -> None:
-    """Gives ``target`` the result of ``source``."""
-    if source.cancelled():
-        _cancel(target)
-    elif target.set_running_or_notify_cancel():
-        error = source.exception()
-        if error is None:
-            target.set_result(source.result())
-        else:
-            target.set_exception(error)
+def _nothing(report: Report, handed_over: int) -> None:
+    """Returns None: the caller of ``submit`` wants no report."""
 
 
 def seeded_jobs(num_jobs: int, num_tasks: int, length_s: float, spread_s: float, seed: int | None) -> list[Job]:
     """Returns jobs with new ids; their durations depend on ``seed`` alone. Raises ValueError if a value is out of range."""
-    number(num_jobs, "no_of_jobs", least=1, most=LIMITS.max_jobs)
+    number(num_jobs, "num_jobs", least=1, most=LIMITS.max_jobs)
+    if seed is not None and not isinstance(seed, int):
+        raise TypeError(f"seed must be a whole number or None, not {seed!r:.60}")
     rng = random.Random(seed)
     return [Job(None, num_tasks, length_s, spread_s, rng=rng) for _ in range(num_jobs)]
 
 
 # The command
-
-
-class _GaveUpError(Exception):
-    """Raised if the command stops waiting for jobs. It has the exit status and the line that says why."""
-
-    def __init__(self, status: int, why: str) -> None:
-        super().__init__(why)
-        self.status = status
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -235,7 +244,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         "example: 10 jobs of 10 tasks of 1 s each\n  python SparrowClient.py BATCH+LATE_BINDING 10 10 1\n\n"
         f"methods\n{methods_help()}\n\n"
         "exit status: 0 all tasks done; 1 a task failed; 2 usage; 69 no name server or scheduler to be had;\n"
-        "124 --timeout reached; 130 Ctrl-C",
+        "74 the output cannot be written; 124 --timeout reached; 130 Ctrl-C; 143 SIGTERM",
     )
     parser.add_argument("method", help="one of the methods below, in upper or lower case")
     parser.add_argument("no_of_jobs", type=_count(LIMITS.max_jobs), help=f"1 to {LIMITS.max_jobs:,}")
@@ -285,11 +294,10 @@ def _number_of_seconds(text: str) -> float:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def _await_all(client: SparrowClient, futures: list[Future[Any]], progress: terminal.Progress, timeout_s: float | None) -> None:
-    """Returns when all jobs have ended.
+def _await_all(client: SparrowClient, futures: list[Future[Any]], progress: terminal.Progress, timeout_s: float | None) -> bool:
+    """Returns True when all jobs have ended, and False if the time is up before.
 
-    Raises _GaveUpError if the time is up, UnavailableError if no scheduler has been found by then, and the error of a job that
-    fails.
+    Raises UnavailableError if no scheduler has been found by then, and the error of a job that fails.
     """
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
     late = set(futures)
@@ -297,12 +305,25 @@ def _await_all(client: SparrowClient, futures: list[Future[Any]], progress: term
         ended, late = wait(late, REDRAW_S, FIRST_EXCEPTION)
         for future in ended:
             future.result()
-        progress.show(client.tasks_ended(), f"· {len(late):,} jobs open")
+        progress.show(client.tasks_ended(), f"· {counted(len(late), 'job')} open")
         if late and deadline is not None and time.monotonic() >= deadline:
-            if (unmet := client.unmet()) is not None:
+            unmet = client.unmet()
+            if unmet is not None:
                 raise UnavailableError(unmet)
-            why = f"--timeout: {len(late):,} of {len(futures):,} jobs have not ended in {timeout_s:g} s; they go on without us"
-            raise _GaveUpError(ExitStatus.TIMED_OUT, why)
+            return False
+    return True
+
+
+def _unfinished(client: SparrowClient, futures: list[Future[Any]], waits: bool) -> str:
+    """Returns how many jobs have not ended, or were not accepted if the command does not wait for them, and what goes on."""
+    open_jobs = sum(not future.done() for future in futures)
+    open_of_all = f"{open_jobs:,} of {counted(len(futures), 'job')} {'has' if open_jobs == 1 else 'have'}"
+    if client.unmet() is not None:
+        return "no job was submitted"
+    if not waits:
+        accepted = counted(len(futures) - open_jobs, "job")
+        return f"{open_of_all} not been accepted by a scheduler; {accepted} accepted, and not stopped"
+    return f"{open_of_all} not ended; {left_behind_text(client.left_behind())}"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -321,18 +342,18 @@ def main(arguments: list[str] | None = None) -> int:
         return ExitStatus.USAGE
     began = time.monotonic()
     futures: list[Future[Any]] = []
-    status: int = ExitStatus.OK
+    status = ExitStatus.OK
     try:
-        futures += [client.submit(job, options.method, wait=not options.no_wait) for job in options.jobs]
-        _await_all(client, futures, progress, options.timeout)
-    except _GaveUpError as error:
-        say(str(error))
-        status = error.status
-    except (KeyboardInterrupt, CancelledError):
-        open_jobs = sum(not future.done() for future in futures)
-        goes_on = f"{open_jobs:,} of {len(options.jobs):,} jobs have not ended; they go on without us"
-        say(f"interrupted: {goes_on if client.unmet() is None else 'no job was submitted'}")
-        return ExitStatus.INTERRUPTED
+        for job in options.jobs:
+            futures.append(client.submit(job, options.method, wait=not options.no_wait))
+        if not _await_all(client, futures, progress, options.timeout):
+            say(f"--timeout: after {terminal.seconds_text(options.timeout)} {_unfinished(client, futures, not options.no_wait)}")
+            status = ExitStatus.TIMED_OUT
+    except KeyboardInterrupt as error:
+        status = interruption(error)
+        why = "interrupted" if status == ExitStatus.INTERRUPTED else "terminated"
+        say(f"{why}: {_unfinished(client, futures, not options.no_wait)}")
+        return status
     except SparrowError as error:
         say(f"error: {error}")
         return ExitStatus.USAGE if isinstance(error, ConfigurationError) else ExitStatus.UNAVAILABLE
@@ -343,22 +364,17 @@ def main(arguments: list[str] | None = None) -> int:
         makespan_s = time.monotonic() - began
         progress.clear()
         client.close()
-    reports = [future.result() for future in futures if future.done() and not future.cancelled()]
-    result = summary(options.method, options.no_of_jobs, options.no_of_tasks, [report for report in reports if report], makespan_s)
+    accepted = [future.result() for future in futures if future.done() and not future.exception()]
+    reports = [report for report in accepted if report is not None]
+    result = summary(options.method, options.no_of_jobs, options.no_of_tasks, reports, makespan_s)
     if options.json:
         print(json.dumps(result))
     elif options.no_wait and not options.quiet:
-        print(f"{options.no_of_jobs:,} jobs handed over")
+        print(f"{counted(len(accepted), 'job')} handed over")
     elif not options.quiet:
-        print(summary_table(result))
+        print(summary_table(result, reports))
     return ExitStatus.TASK_FAILED if result["failed"] and status == ExitStatus.OK else status
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(ExitStatus.INTERRUPTED)
-    except BrokenPipeError:  # the reader of the output has closed it, so there is nothing to print to
-        sys.stdout = None
-        sys.exit(ExitStatus.OK)
+    run_program(main)

@@ -18,10 +18,15 @@ from typing import Any
 
 if not __package__:
     import _root  # noqa: F401
+if __name__ == "__main__":
+    from src.cli import interpreter
+
+    interpreter.enter()
 
 from src.cli.logs import log_to_stderr
 from src.cli.options import add_service_options, new_parser, service_arguments, whole_number
 from src.cli.process import run_service
+from src.cli.program import run_program
 from src.cluster.service import Service
 from src.cluster.worker_host import WorkerHost
 from src.rmi.daemon import current_caller, expose
@@ -142,8 +147,10 @@ def names_of_this_host() -> Iterator[str]:
 
 
 def worker_name(text: str) -> str:
-    """Returns ``text`` if it is a valid name of a worker. Raises ValueError if it is not."""
-    if not isinstance(text, str) or not re.fullmatch(r"[A-Za-z0-9_.-]{1,100}", text):
+    """Returns ``text`` if it is a valid name of a worker. Raises TypeError or ValueError if it is not."""
+    if not isinstance(text, str):
+        raise TypeError(f"a worker's name must be a string or None, not {text!r:.60}")
+    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,100}", text):
         raise ValueError(f"a worker's name is 1 to 100 letters, digits, dots, hyphens and underscores, not {text!r:.60}")
     return text
 
@@ -156,8 +163,8 @@ def _name(text: str) -> str:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def main() -> None:
-    """Runs the command."""
+def main() -> int:
+    """Runs the command, and returns its exit status."""
     parser = new_parser(
         "Run a worker: it takes tasks from schedulers and runs each in a slot. Start one on each machine.",
         "It waits for the name server (pyro4-ns) and registers as sparrow.worker.NAME; schedulers find it there.\n"
@@ -174,8 +181,10 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     log_to_stderr(arguments.log_level)
-    run_service(lambda: Worker(arguments.name, arguments.nameserver, slots=arguments.slots, **service_arguments(arguments)).run())
+    return run_service(
+        lambda: Worker(arguments.name, arguments.nameserver, slots=arguments.slots, **service_arguments(arguments)).run()
+    )
 
 
 if __name__ == "__main__":
-    main()
+    run_program(main)

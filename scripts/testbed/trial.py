@@ -211,7 +211,12 @@ def as_sent(report: JobReport) -> Report:
         "ideal_s": report.ideal_s,
         "retried": report.retried,
         "tasks": [
-            {"worker": task.worker, "wait_s": task.wait_s, "service_s": task.service_s, "attempts": task.attempts}
+            {
+                "worker": task.worker,
+                "wait_s": task.wait_s,
+                "service_s": task.service_s,
+                "attempts": task.attempts - report.handed_over,
+            }
             for task in report.tasks
         ],
         "failed": [{"reason": reason, "tasks": [task]} for task, reason in report.failed.items()],

@@ -1,30 +1,35 @@
 """Runs a script in the project's own virtual environment, which is made on first use.
 
-``from testbed import venv; venv.enter(__file__)`` are the first lines of a script; after them it imports from the project's root.
+``from testbed import venv; venv.enter()`` are the first lines of a script; after them it imports from the project's root.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-VENV = ROOT / ".venv"
-PYTHON = VENV / "bin" / "python"
+if str(ROOT) not in sys.path:
+    sys.path.insert(0, str(ROOT))
+
+from src.cli import interpreter  # noqa: E402  (it imports the standard library alone, as everything of src/cli/program.py does)
+
+VENV = Path(interpreter.VENV)
+PYTHON = Path(interpreter.PYTHON)
 RUNTIME = ("requirements.txt",)
 TESTS = ("requirements.txt", "tests/requirements.txt")
 
 
 def make(wanted: tuple[str, ...] = RUNTIME) -> None:
     """Make .venv if it is missing, and install what these requirement files name unless that is done."""
-    if sys.version_info < (3, 9):  # noqa: UP036  (older ones get this far, and should hear why they get no further)
-        sys.exit(f"setup: Python 3.9 or newer is needed, and this is {sys.version.split()[0]}")
     if not PYTHON.exists():
+        why = interpreter.too_old()
+        if why is not None:
+            sys.exit(f"setup: {why}")
         print("setup: making .venv", file=sys.stderr)
-        made = subprocess.run([sys.executable, "-m", "venv", str(VENV)], check=False)
+        made = subprocess.run([sys.executable, "-m", "venv", "--clear", str(VENV)], check=False)  # clear: its Python may be gone
         if made.returncode != 0:
             sys.exit("setup: Python could not make a virtual environment; on Debian and Ubuntu: apt install python3-venv")
     missing = [name for name in wanted if not _is_installed(name)]
@@ -38,12 +43,14 @@ def make(wanted: tuple[str, ...] = RUNTIME) -> None:
             _stamp(name).write_text(_digest(name))
 
 
-def enter(script: str, wanted: tuple[str, ...] = RUNTIME) -> None:
-    """Go on in .venv, with the project's root on the path: returns at once if we are in it, else starts the script again there."""
+def enter(wanted: tuple[str, ...] = RUNTIME) -> None:
+    """Go on in .venv, with the project's root on the path: returns at once if this is it, else starts the script again there."""
+    interpreter.quiet_interrupts()
     make(wanted)
-    if Path(sys.prefix).resolve() != VENV.resolve():
-        os.execv(PYTHON, [str(PYTHON), script, *sys.argv[1:]])
-    sys.path.insert(0, str(ROOT))
+    why = interpreter.too_old()
+    if why is not None or Path(sys.prefix).resolve() != VENV.resolve():
+        interpreter.go_on_in_venv(why or f"{sys.executable} does not use the packages of .venv")
+    interpreter.arrived()
 
 
 def _stamp(name: str) -> Path:

@@ -34,3 +34,4 @@ def log_to_stderr(level: str) -> None:
     log.handlers[:] = [handler]
     log.setLevel(level.upper())
     log.propagate = False
+    logging.raiseExceptions = False  # a line that cannot be written is lost; logging would print a traceback, where it failed

@@ -1,11 +1,9 @@
-"""The start and the end of a service process: its limit of descriptors, its exit status, and the error line for the user."""
+"""The run of a service process: its limit of descriptors, its exit status, and the error line in its log."""
 
 from __future__ import annotations
 
 import resource
-import sys
 from collections.abc import Callable
-from typing import NoReturn
 
 from src.cli.exit_status import ExitStatus
 from src.cli.logs import log
@@ -20,24 +18,22 @@ def raise_descriptor_limit() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, wanted) if most != resource.RLIM_INFINITY else wanted, most))
 
 
-def run_service(run: Callable[[], None]) -> NoReturn:
-    """Runs a service to its end, and ends the process with the documented exit status and a line with the reason."""
+def run_service(run: Callable[[], None]) -> ExitStatus:
+    """Runs a service to its end, logs the reason if that is an error, and returns its exit status."""
     raise_descriptor_limit()
     try:
         run()
     except UnavailableError as error:
         log.error("%s", error)
-        sys.exit(ExitStatus.UNAVAILABLE)
+        return ExitStatus.UNAVAILABLE
     except ConfigurationError as error:
         log.error("%s", error)
-        sys.exit(ExitStatus.USAGE)
+        return ExitStatus.USAGE
     except SparrowError as error:
         log.error("%s", error)
-        sys.exit(ExitStatus.TASK_FAILED)
-    except KeyboardInterrupt:
-        sys.exit(ExitStatus.INTERRUPTED)
-    except Exception as error:  # a defect of this program: one line for the user, the traceback for its developers
+        return ExitStatus.TASK_FAILED
+    except Exception as error:  # a defect of this program
         log.error("unexpected %s: %s (--log-level debug shows where)", type(error).__name__, error)
         log.debug("where it happened", exc_info=error)
-        sys.exit(ExitStatus.TASK_FAILED)
-    sys.exit(ExitStatus.OK)
+        return ExitStatus.TASK_FAILED
+    return ExitStatus.OK

@@ -6,17 +6,22 @@ from collections import Counter
 from typing import Any
 
 from src.cli import terminal
+from src.cli.logs import printable
+from src.cli.terminal import counted
+from src.cluster.submissions import Work
 from src.Job import JobReport
 from src.sparrow.metrics import percentile
 
+SHOWN_FAILURES = 3  # failed jobs that the table names, with the reason of a task each
+
 
 def summary(method: str, num_jobs: int, num_tasks: int, reports: list[JobReport], makespan_s: float) -> dict[str, Any]:
-    """Returns the object that ``--json`` prints. Its figures are of the jobs with a report; without any, percentiles are None.
+    """Returns the object that ``--json`` prints.
 
-    A job with a failed task ended early, without its work being done: it counts for no response and no slowdown.
+    ``reports`` has those of the jobs that have ended. The makespan is None unless all have; response and slowdown are those of the
+    jobs of which no task has failed, for a job that failed may have taken no time at all, and None without any.
     """
-    responses = [report.response_s for report in reports if not report.failed]
-    slowdowns = [report.slowdown for report in reports if not report.failed]
+    done = [report for report in reports if not report.failed]
     failed = sum(len(report.failed) for report in reports)
     per_worker = Counter(task.worker for report in reports for task in report.tasks if task.worker is not None)
     return {
@@ -26,29 +31,53 @@ def summary(method: str, num_jobs: int, num_tasks: int, reports: list[JobReport]
         "completed": sum(len(report.tasks) for report in reports) - failed,
         "failed": failed,
         "retried": sum(report.retried for report in reports),
-        "makespan_s": makespan_s,
-        "response_s": {
-            **{f"p{p}": percentile(responses, p) if responses else None for p in (50, 95, 99)},
-            "mean": sum(responses) / len(responses) if responses else None,
-        },
-        "slowdown": {f"p{p}": percentile(slowdowns, p) if slowdowns else None for p in (50, 95)},
+        "handed_over": sum(report.handed_over for report in reports),
+        "makespan_s": makespan_s if len(reports) == num_jobs else None,
+        "response_s": _figures([report.response_s for report in done], 50, 95, 99, mean=True),
+        "slowdown": _figures([report.slowdown for report in done], 50, 95),
         "tasks_per_worker": {worker: per_worker[worker] for worker in sorted(per_worker)},
     }
 
 
-def summary_table(result: dict[str, Any]) -> str:
-    """Returns the result of ``summary`` as a table for people."""
-    workers = len(result["tasks_per_worker"])
+def _figures(values: list[float], *percents: int, mean: bool = False) -> dict[str, float | None]:
+    figures = {f"p{percent}": percentile(values, percent) if values else None for percent in percents}
+    return {**figures, "mean": sum(values) / len(values) if values else None} if mean else figures
+
+
+def summary_table(result: dict[str, Any], reports: list[JobReport]) -> str:
+    """Returns the result of ``summary``, and the reports that it was made of, as a table for people."""
+    failed = [report for report in reports if report.failed]
+    ended = f"{result['jobs']:,}"
+    if len(reports) < result["jobs"]:
+        ended = f"{len(reports):,} of {result['jobs']:,} have ended: what follows is of these"
     rows = [
-        ("jobs", f"{result['jobs']:,}"),
-        ("tasks done", f"{result['completed']:,} of {result['tasks']:,}, on {workers} worker{'s' * (workers != 1)}"),
-        ("makespan", terminal.seconds_text(result["makespan_s"])),
+        ("jobs", ended),
+        ("tasks done", f"{result['completed']:,} of {result['tasks']:,}"),
     ]
+    if result["completed"]:
+        rows.append(("workers", f"{len(result['tasks_per_worker']):,}"))
+    if result["makespan_s"] is not None:
+        rows.append(("makespan", terminal.seconds_text(result["makespan_s"])))
     if result["response_s"]["mean"] is not None:
         response = {name: terminal.seconds_text(value) for name, value in result["response_s"].items()}
-        rows.append(("job response", f"p50 {response['p50']}   p95 {response['p95']}   p99 {response['p99']}"))
-        rows.append(("response / ideal", f"p50 {result['slowdown']['p50']:.2f}   p95 {result['slowdown']['p95']:.2f}"))
-    rows.append(("lost and run again", f"{result['retried']:,} tasks"))
-    rows.append(("failed", f"{result['failed']:,} tasks" + (": their jobs are not in the response" if result["failed"] else "")))
+        without = f"   (without {counted(len(failed), 'failed job')})" if failed else ""
+        rows.append(("job response", f"p50 {response['p50']}   p95 {response['p95']}   p99 {response['p99']}{without}"))
+        rows.append(("response / ideal", f"p50 {result['slowdown']['p50']:.2f}   p95 {result['slowdown']['p95']:.2f}{without}"))
+    rows.append(("lost and run again", counted(result["retried"], "task")))
+    if result["handed_over"]:
+        rows.append(("handed over", f"{counted(result['handed_over'], 'job')} to another scheduler, after one was lost"))
+    rows.append(("failed", counted(result["failed"], "task") + (f" of {counted(len(failed), 'job')}" if failed else "")))
+    for report in failed[:SHOWN_FAILURES]:
+        task, reason = min(report.failed.items())
+        rows.append(("", f"job {report.id}, task {task}: {printable(reason)}"))
     width = max(len(name) for name, _ in rows)
     return "\n".join([result["method"], *(f"  {name:<{width}}   {value}" for name, value in rows)])
+
+
+def left_behind_text(work: Work) -> str:
+    """Returns what goes on at the schedulers without the client."""
+    if not work.jobs:
+        return "no scheduler has any of them, so nothing goes on"
+    goes = "goes" if work.jobs == 1 else "go"
+    about = terminal.seconds_text(work.work_s)
+    return f"{counted(work.jobs, 'job')} {goes} on at the schedulers: {counted(work.tasks, 'task')}, about {about} of work"

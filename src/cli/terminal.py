@@ -20,6 +20,11 @@ def seconds_text(value: float) -> str:
     return f"{value * 1e6:.0f} µs"
 
 
+def counted(number: int, noun: str) -> str:
+    """Returns a number with its noun: 1 job, 1,200 jobs."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
 def table(rows: Sequence[Sequence[str]], header: Sequence[str] = ()) -> str:
     """Returns rows as lines of text: the first column flush left, the others flush right, and a rule under the header."""
     lines = [list(header), *rows] if header else list(rows)
@@ -39,13 +44,16 @@ def bar(share: float, width: int) -> str:
 
 
 class Progress:
-    """A progress bar that is redrawn in place. Nothing is printed if ``stream`` is not a terminal or ``shown`` is false."""
+    """A progress bar that is redrawn in place on ``stream``, by default standard error.
 
-    def __init__(self, total: int, unit: str, stream: TextIO = sys.stderr, shown: bool = True) -> None:
+    Nothing is printed if that is not a terminal, or if ``shown`` is false.
+    """
+
+    def __init__(self, total: int, unit: str, stream: TextIO | None = None, shown: bool = True) -> None:
         self._total = total
         self._unit = unit
-        self._stream = stream
-        self._shown = shown and stream.isatty() and os.environ.get("TERM") != "dumb"
+        self._stream = stream or sys.stderr
+        self._shown = shown and self._stream.isatty() and os.environ.get("TERM") != "dumb"
         self._last = ""
 
     def show(self, done: int, note: str = "") -> None:
@@ -55,13 +63,18 @@ class Progress:
             width = max(10, min(40, shutil.get_terminal_size().columns - 45))
             line = f"{bar(share, width):<{width}} {done:,} of {self._total:,} {self._unit} {note}"
             if line != self._last:
-                self._stream.write(f"\r\x1b[K{line[: shutil.get_terminal_size().columns - 1]}")
-                self._stream.flush()
+                self._write(f"\r\x1b[K{line[: shutil.get_terminal_size().columns - 1]}")
                 self._last = line
 
     def clear(self) -> None:
         """Erases the bar, so that other text can be printed on its line."""
         if self._shown and self._last:
-            self._stream.write("\r\x1b[K")
-            self._stream.flush()
+            self._write("\r\x1b[K")
             self._last = ""
+
+    def _write(self, text: str) -> None:
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        except OSError:  # the terminal is gone
+            self._shown = False

@@ -7,10 +7,12 @@ import json
 import logging
 import time
 from collections.abc import Callable
+from concurrent.futures import CancelledError
 from functools import partial
 from typing import Any
 
 from src.cluster.registry import NameServer, UnknownHostError
+from src.cluster.submissions import Submissions
 from src.rmi.channel import Channel
 from src.rmi.errors import (
     AccessDeniedError,
@@ -33,7 +35,7 @@ GREETING = "a client"  # what the client says of itself in the handshake
 class LiveClientHost:
     """The driver of one client's node; it makes no decisions.
 
-    ``finish(job, report)`` and ``fail(job, error)`` are called when a job has ended; ``say(line)`` shows a line to the user.
+    ``submissions`` is told what becomes of each job. ``notice(line)`` shows a line to the user.
     """
 
     node: ClientNode
@@ -41,9 +43,8 @@ class LiveClientHost:
     def __init__(
         self,
         names: NameServer,
-        finish: Callable[[str, Report], None],
-        fail: Callable[[str, Exception], None],
-        say: Callable[[str], None],
+        submissions: Submissions,
+        notice: Callable[[str], None],
     ) -> None:
         self._names = names
         self._loop = asyncio.get_running_loop()
@@ -51,7 +52,15 @@ class LiveClientHost:
         self._why_lost: dict[str, str] = {}  # scheduler -> why its calls failed when its connection ended
         self._tasks: set[asyncio.Task[None]] = set()
         self.now = time.monotonic
-        self.finish, self.fail, self.say = finish, fail, say
+        self._submissions, self._notice = submissions, notice
+        self.finish, self.fail = submissions.finish, submissions.fail
+
+    def say(self, line: str) -> None:
+        """Shows a line to the user. An error of the function that does it must not stop the node in the middle of a step."""
+        try:
+            self._notice(line)
+        except Exception:
+            log.exception("showing a line: %s", line)
 
     def later(self, delay_s: float, action: Callable[..., None], *args: Any) -> asyncio.TimerHandle:
         """Has ``action(*args)`` called after ``delay_s`` seconds, and returns the timer."""
@@ -88,7 +97,7 @@ class LiveClientHost:
             return
         if not isinstance(channel.peer, dict) or channel.peer.get("name") != scheduler:
             channel.close()
-            self.node.unreachable(scheduler, f"somebody else answers at {channel.address}", False)
+            self.node.unreachable(scheduler, f"another process answers at {channel.address}", False)
         elif channel.closed:
             self.node.unreachable(scheduler, f"{channel.address} closed the connection", False)
         else:
@@ -105,8 +114,18 @@ class LiveClientHost:
         self._channels.pop(scheduler).drop()
 
     def schedule(self, scheduler: str, spec: JobSpec) -> None:
-        """Hands a job to a scheduler, and reports the answer to the node."""
-        self._channels[scheduler].begin("schedule", (spec.encode(),), partial(self._scheduled, scheduler, spec.id), None)
+        """Hands a job to a scheduler, and reports the answer to the node.
+
+        A job is not sent, and counts as rejected, if another thread has cancelled it meanwhile, or if it cannot be encoded.
+        """
+        try:
+            if not self._submissions.leave(spec.id):
+                raise CancelledError
+            text = spec.encode()
+        except (CancelledError, TypeError, ValueError) as error:
+            self._loop.call_soon(self.node.rejected, scheduler, spec.id, error)
+        else:
+            self._channels[scheduler].begin("schedule", (text,), partial(self._scheduled, scheduler, spec.id), None)
 
     def _scheduled(self, scheduler: str, job: str, error: Exception | None, value: Any) -> None:
         if error is None:

@@ -45,10 +45,12 @@ class UnknownHostError(UnavailableError):
 
 
 def parse_address(text: str | None) -> tuple[str, int]:
-    """Returns host and port of HOST[:PORT]. Raises AddressError if it is malformed.
+    """Returns host and port of HOST[:PORT]. Raises AddressError if it is malformed, and TypeError if it is not a string.
 
     If ``text`` is None, or has no port, PYRO_NS_HOST and PYRO_NS_PORT apply; their defaults are localhost and 9090.
     """
+    if text is not None and not isinstance(text, str):
+        raise TypeError(f"the address of the name server must be a string, HOST[:PORT], or None, not {text!r:.60}")
     host, port = os.environ.get("PYRO_NS_HOST") or "localhost", os.environ.get("PYRO_NS_PORT") or "9090"
     if text is not None:
         if text.startswith("["):  # an IPv6 address with a port
@@ -59,7 +61,7 @@ def parse_address(text: str | None) -> tuple[str, int]:
         else:
             host, colon, rest = text.partition(":")
             port = rest if colon else port
-    if not host or not port.isdigit() or not 0 < int(port) < 65536:
+    if not host or not re.fullmatch(r"[0-9]{1,5}", port) or not 0 < int(port) < 65536:
         given = text if text is not None else f"{host}:{port}"
         raise AddressError(f"not an address of a name server: {given!r} (it is HOST[:PORT])")
     return host, int(port)

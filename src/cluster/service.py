@@ -22,6 +22,7 @@ from src.rmi.connection import Connection
 from src.rmi.daemon import Daemon
 from src.rmi.errors import UnavailableError
 from src.rmi.security import Security
+from src.sparrow.checks import number
 from src.sparrow.names import HeldName, claim_first
 from src.sparrow.settings import NamingSettings
 
@@ -54,7 +55,7 @@ class Service:
         self.name = self.uri = ""  # they are known once the service is open
         self.incarnation = uuid.uuid4().hex[:12]  # it differs after each restart
         self._host = host or os.environ.get("PYRO_HOST")
-        self._port = port
+        self._port = number(port, "port", most=65535)
         self._daemon: Daemon
         self._held: HeldName
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -128,8 +129,8 @@ class Service:
         self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
         if signals:
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._loop.add_signal_handler(number, self._on_signal, number)
+            for stopping in (signal.SIGINT, signal.SIGTERM):
+                self._loop.add_signal_handler(stopping, self._on_signal, stopping)
         stopped = self._loop.create_task(self._stopping.wait())
         opening = self._loop.create_task(self._open())
         await asyncio.wait({stopped, opening}, return_when=asyncio.FIRST_COMPLETED)

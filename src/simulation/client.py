@@ -114,7 +114,7 @@ class SimulatedClient(Process):
         if deadline is not None:
             deadline.cancel()
 
-    def finish(self, job: str, report: Report) -> None:
+    def finish(self, job: str, report: Report, handed_over: int) -> None:
         """Takes the report of a job that has ended."""
         self.reports.append(report)
         self.world.reported(report)

@@ -54,10 +54,10 @@ def elapsed(value: object, name: str) -> float:
     return seconds(value, name, most=MAX_ELAPSED_S)
 
 
-def identifier(value: object, name: str) -> str:
-    """Returns ``value`` if it is 1 to 128 printable ASCII characters without spaces."""
+def identifier(value: object, name: str, most: int = MAX_NAME) -> str:
+    """Returns ``value`` if it is 1 to ``most`` printable ASCII characters without spaces."""
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a string, not {shown(value)}")
-    if not (0 < len(value) <= MAX_NAME and value.isascii() and value.isprintable() and " " not in value):
-        raise ValueError(f"{name} must be 1 to {MAX_NAME} printable ASCII characters without spaces, not {shown(value)}")
+    if not (0 < len(value) <= most and value.isascii() and value.isprintable() and " " not in value):
+        raise ValueError(f"{name} must be 1 to {most} printable ASCII characters without spaces, not {shown(value)}")
     return value

@@ -49,8 +49,8 @@ class ClientHost(Protocol):
         If the scheduler does not answer within ``within_s`` seconds, the driver ends its connection.
         """
 
-    def finish(self, job: str, report: Report) -> None:
-        """Delivers the report of a job that has ended."""
+    def finish(self, job: str, report: Report, handed_over: int) -> None:
+        """Delivers the report of a job that has ended. ``handed_over`` says how often the job went to another scheduler."""
 
     def fail(self, job: str, error: Exception) -> None:
         """Delivers the reason why a job will have no report."""
@@ -62,12 +62,13 @@ class ClientHost(Protocol):
 class HeldJob:
     """A job that has no report yet."""
 
-    __slots__ = ("spec", "scheduler", "ended")
+    __slots__ = ("spec", "scheduler", "ended", "handed_over")
 
     def __init__(self, spec: JobSpec) -> None:
         self.spec = spec
         self.scheduler: str | None = None  # the scheduler that has the job
         self.ended = 0  # tasks that had ended when the scheduler last reported the job's progress
+        self.handed_over = 0  # schedulers that were lost with the job
 
 
 class ClientNode:
@@ -146,9 +147,10 @@ class ClientNode:
 
     def reported(self, scheduler: str, job: str, report: Report) -> None:
         """A scheduler has sent the report of a job, or has accepted a job that the client does not wait for."""
-        if self._held_by(scheduler, job) is not None:
+        held = self._held_by(scheduler, job)
+        if held is not None:
             self._forget(job)
-            self._host.finish(job, report)
+            self._host.finish(job, report, held.handed_over)
             self._hand_over()
 
     def rejected(self, scheduler: str, job: str, error: Exception) -> None:
@@ -245,6 +247,7 @@ class ClientNode:
         lost = [job for job in self.jobs.values() if job.scheduler == scheduler]
         for job in lost:
             job.scheduler = None
+            job.handed_over += 1
             self._handed -= 1
             self._waiting.append(job.spec.id)
         if lost:

@@ -22,5 +22,9 @@ class NameTakenError(UnavailableError):
     """Raised if the wanted name is bound to another process that is alive."""
 
 
+class ClientClosedError(SparrowError, RuntimeError):
+    """Raised if a client is used after ``close()``, and by the futures of jobs that go on at a scheduler without their client."""
+
+
 class UnknownIdError(LookupError):
     """Raised if a message names a job, task or reservation that this scheduler does not know. Nothing was changed."""

@@ -22,6 +22,7 @@ import random
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from typing import TypeVar
 
 from src.sparrow.reports import COLOURS, MethodInfo
@@ -113,7 +114,9 @@ class Registry(Mapping[str, Method]):
         """Returns the method of that name, in upper or lower case. Raises ValueError, which lists the names, if there is none."""
         method = self._methods.get(name.upper()) if isinstance(name, str) else None
         if method is None:
-            raise ValueError(f"unknown method {name!r:.60}: choose one of {', '.join(self._methods)}")
+            alike = get_close_matches(name[:64].upper(), self._methods, 1) if isinstance(name, str) else ()
+            meant = f" (did you mean {alike[0]}?)" if alike else ""
+            raise ValueError(f"unknown method {name!r:.60}{meant}: choose one of {', '.join(self._methods)}")
         return method
 
     def names(self) -> list[str]:

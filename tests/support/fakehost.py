@@ -188,6 +188,7 @@ class FakeClientHost(FakeTime):
         self.handed = []  # (scheduler, job) for each time that a job was handed over
         self.asked = []  # (scheduler, jobs, within_s)
         self.finished = {}  # job -> report
+        self.handed_over = {}  # job -> how often it went to another scheduler
         self.failed = {}  # job -> error
         self.said = []
 
@@ -207,10 +208,11 @@ class FakeClientHost(FakeTime):
     def ask_progress(self, scheduler, jobs, within_s):
         self.asked.append((scheduler, jobs, within_s))
 
-    def finish(self, job, report):
+    def finish(self, job, report, handed_over):
         assert job not in self.finished
         assert job not in self.failed
         self.finished[job] = report
+        self.handed_over[job] = handed_over
 
     def fail(self, job, error):
         assert job not in self.finished
