@@ -31,7 +31,11 @@ class StartError(Exception):
 
 
 def end_with_parent() -> None:
-    """Have the kernel end this process when its parent ends, however that happens (Linux only). For ``preexec_fn``."""
+    """Have the kernel end this process when its parent ends, however that happens (Linux only). For ``preexec_fn``.
+
+    SIGINT ends it too, although that is ignored, and inherited so, where a shell runs the parent in the background.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 

@@ -27,7 +27,7 @@ def make(wanted: tuple[str, ...] = RUNTIME) -> None:
     if not PYTHON.exists():
         why = interpreter.too_old()
         if why is not None:
-            sys.exit(f"setup: {why}")
+            interpreter.end(why)
         print("setup: making .venv", file=sys.stderr)
         made = subprocess.run([sys.executable, "-m", "venv", "--clear", str(VENV)], check=False)  # clear: its Python may be gone
         if made.returncode != 0:

@@ -1,7 +1,7 @@
 """``enter``, the first step of every program of src/ and of server.py: it makes sure of a Python that has what the program needs.
 
 The packages are in the project's ``.venv``, which scripts/setup makes. A program that is started by another Python goes on in that
-one, so nobody has to activate it. This module imports nothing of the project and works with every Python from 3.7 on, so that a
+one, so nobody has to activate it. This module imports nothing of the project and works with Python 3.7 and 3.8 too, so that a
 Python that is too old is told from a defect.
 """
 
@@ -31,7 +31,7 @@ def enter() -> None:
     elif os.path.exists(PYTHON):
         go_on_in_venv(why)
     else:
-        _end(f"{why}; run scripts/setup" if sys.version_info >= LEAST else why)
+        end(f"{why}; run scripts/setup" if sys.version_info >= LEAST else why)
 
 
 def quiet_interrupts() -> None:
@@ -65,12 +65,12 @@ def go_on_in_venv(why: str) -> NoReturn:
     ``why`` says what is wrong with this Python. If the program has gone on in .venv already, nothing is started.
     """
     if os.environ.pop(TRIED, None) == str(os.getpid()):  # an exec keeps the process id
-        _end(f"{why}, although this is the Python of .venv; remove .venv, and run scripts/setup")
+        end(f"{why}, although this is the Python of .venv; remove .venv, and run scripts/setup")
     os.environ[TRIED] = str(os.getpid())
     try:
         os.execv(PYTHON, [PYTHON, *_command_line()])
     except OSError as error:
-        _end(f"{PYTHON} cannot be started ({error.strerror}); remove .venv, and run scripts/setup")
+        end(f"{PYTHON} cannot be started ({error.strerror}); remove .venv, and run scripts/setup")
 
 
 def _command_line() -> list[str]:
@@ -82,7 +82,8 @@ def _command_line() -> list[str]:
     return [*(["-m", main.__spec__.name] if main.__spec__ else [sys.argv[0]]), *sys.argv[1:]]
 
 
-def _end(line: str) -> NoReturn:
+def end(line: str) -> NoReturn:
+    """Ends the program with this line, and the exit status for a configuration that cannot be used."""
     if sys.stderr is not None:
         try:
             print(f"error: {line}", file=sys.stderr, flush=True)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from src.cli.exit_status import ExitStatus
 from src.cli.logs import log
+from src.cli.streams import OutputError
 from src.rmi.errors import ConfigurationError, SparrowError, UnavailableError
 from src.rmi.settings import DaemonSettings
 
@@ -19,10 +20,15 @@ def raise_descriptor_limit() -> None:
 
 
 def run_service(run: Callable[[], None]) -> ExitStatus:
-    """Runs a service to its end, logs the reason if that is an error, and returns its exit status."""
+    """Runs a service to its end, logs the reason if that is an error, and returns its exit status.
+
+    Raises OutputError if the help of the command line cannot be written.
+    """
     raise_descriptor_limit()
     try:
         run()
+    except OutputError:
+        raise
     except UnavailableError as error:
         log.error("%s", error)
         return ExitStatus.UNAVAILABLE

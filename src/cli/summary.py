@@ -65,7 +65,8 @@ def summary_table(result: dict[str, Any], reports: list[JobReport]) -> str:
         rows.append(("response / ideal", f"p50 {result['slowdown']['p50']:.2f}   p95 {result['slowdown']['p95']:.2f}{without}"))
     rows.append(("lost and run again", counted(result["retried"], "task")))
     if result["handed_over"]:
-        rows.append(("handed over", f"{counted(result['handed_over'], 'job')} to another scheduler, after one was lost"))
+        moved = counted(sum(report.handed_over > 0 for report in reports), "job")
+        rows.append(("handed over", f"{moved}, {counted(result['handed_over'], 'time')}, after their scheduler was lost"))
     rows.append(("failed", counted(result["failed"], "task") + (f" of {counted(len(failed), 'job')}" if failed else "")))
     for report in failed[:SHOWN_FAILURES]:
         task, reason = min(report.failed.items())

@@ -79,10 +79,10 @@ def served(made, name, use, settings=DaemonSettings()):
 @pytest.mark.parametrize("quote", [b"'", b'"'])
 def test_a_text_that_nobody_closed_is_refused_at_once(quote):
     data = b"# serpent utf-8 python3.2\n[" + quote + b"\\'" * 1_000_000
-    began = time.monotonic()
+    began_s = time.process_time()  # its own work, whatever else the machine does
     with pytest.raises(ValueError, match="not a message in serpent"):
         Serpent(WireLimits()).loads(data)
-    assert time.monotonic() - began < 3
+    assert time.process_time() - began_s < 3
 
 
 def test_a_question_names_a_bounded_number_of_jobs_each_once(clusters):
@@ -255,5 +255,5 @@ def test_a_client_closes_though_something_in_it_swallows_a_cancellation(clusters
     one.run("RANDOM", 1, 1, 0.0)
     began = time.monotonic()
     one.close()
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 30  # and not 60 s
     assert future.cancelled()

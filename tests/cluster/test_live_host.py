@@ -188,11 +188,10 @@ def test_where_nobody_listens_nobody_is_waited_for():
             pass
         owner = Owner()
         link = link_to(uri, owner)
-        began_s = asyncio.get_running_loop().time()
-        what, reason = await asyncio.wait_for(owner.told.get(), 5)
+        what, reason = await asyncio.wait_for(owner.told.get(), 30)
         assert (what, link.state) == ("lost", LOST)
         assert uri.rpartition("@")[2] in reason
-        assert asyncio.get_running_loop().time() - began_s < 0.5
+        assert "has not answered" not in reason
 
     asyncio.run(run())
 

@@ -3,7 +3,6 @@
 import asyncio
 import socket
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import Pyro4
@@ -141,10 +140,8 @@ def test_what_a_method_raises_is_raised_here_as_a_class_that_everybody_knows(cap
 def test_a_call_that_is_not_answered_in_time_ends_the_channel():
     async def use(uri, daemon):
         channel = await Channel.open(uri)
-        began = time.monotonic()
         with pytest.raises(SilentError, match="has not answered in time"):
-            await channel.call("never", timeout_s=0.2)
-        assert time.monotonic() - began < 1.0
+            await asyncio.wait_for(channel.call("never", timeout_s=0.2), 30)
         with pytest.raises(LostError, match="is closed"):
             await channel.call("echo", 1)
 
@@ -155,7 +152,7 @@ def test_a_daemon_that_ends_fails_the_calls_in_flight():
     async def use(uri, daemon):
         channel = await Channel.open(uri)
         call = asyncio.ensure_future(channel.call("never", timeout_s=None))
-        await asyncio.sleep(0.05)
+        assert await channel.call("echo", 1) == 1  # calls arrive in order, so the other one is under way
         daemon.stop()
         with pytest.raises(LostError, match="closed the connection"):
             await call
@@ -189,10 +186,8 @@ def test_a_connection_that_ends_before_the_greeting_is_noticed_at_once():
     async def scenario():
         server = await asyncio.start_server(lambda reader, writer: writer.transport.abort(), "127.0.0.1", 0)
         async with server:
-            began = time.monotonic()
-            with pytest.raises(LostError, match="closed the connection"):
-                await Slow.open(f"PYRO:echo@127.0.0.1:{server.sockets[0].getsockname()[1]}")
-            assert time.monotonic() - began < 1.0
+            with pytest.raises(LostError, match="closed the connection"):  # and not: has not answered
+                await Slow.open(f"PYRO:echo@127.0.0.1:{server.sockets[0].getsockname()[1]}", timeout_s=30.0)
 
     asyncio.run(scenario())
 
@@ -230,7 +225,7 @@ def test_our_channel_and_a_stock_daemon_understand_each_other():
         assert asyncio.run(talk()) == [1, "two", [3.5, None]]
     finally:
         daemon.shutdown()
-        thread.join()
+        thread.join(60.0)
 
 
 def test_a_key_lets_in_only_who_has_it():
@@ -280,6 +275,6 @@ def test_a_job_submitted_from_any_thread(clusters):
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join()
+            thread.join(60.0)
         assert eventually(lambda: all(future.done() for future in futures))
         assert {len(future.result().tasks) for future in futures} == {3}

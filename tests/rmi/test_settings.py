@@ -74,7 +74,7 @@ async def closed_after_s(daemon, *messages):
     for data in messages:
         writer.write(data)
     try:
-        await asyncio.wait_for(reader.read(-1), 5)
+        await asyncio.wait_for(reader.read(-1), 30)
     except ConnectionResetError:
         pass
     finally:
@@ -95,7 +95,7 @@ async def closed_after_s(daemon, *messages):
     ids=["no greeting", "part of a greeting", "part of a request"],
 )
 def test_a_connection_closes_when_a_message_takes_too_long(settings, messages):
-    assert 0.15 < served(lambda uri, daemon: closed_after_s(daemon, *messages), settings) < 2
+    assert 0.15 < served(lambda uri, daemon: closed_after_s(daemon, *messages), settings) < 30  # and not the other limit, 60 s
 
 
 def test_a_connection_without_an_unfinished_message_stays():
@@ -115,7 +115,7 @@ def test_a_peer_that_does_not_read_its_replies_is_disconnected():
         await writer.drain()
         while not daemon.connections:
             await asyncio.sleep(0.01)
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 30
         while daemon.connections and time.monotonic() < deadline:
             await asyncio.sleep(0.01)
         assert not daemon.connections
@@ -134,7 +134,7 @@ def test_unfinished_messages_are_bounded_over_all_connections():
             writer.write(begun)
             while sum(one.partial_bytes > 0 for one in daemon.connections) < min(number, 3):
                 await asyncio.sleep(0.01)
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 30
         while len(daemon.connections) == 4 and time.monotonic() < deadline:
             await asyncio.sleep(0.01)
         assert len(daemon.connections) == 3
@@ -219,8 +219,8 @@ def test_a_channel_waits_as_long_as_its_settings_say():
         channel = await Channel.open(uri, settings=settings)
         began = time.monotonic()
         with pytest.raises(SilentError):
-            await channel.call("never")
-        assert 0.05 < time.monotonic() - began < 1
+            await asyncio.wait_for(channel.call("never"), 30)
+        assert time.monotonic() - began > 0.05
         patient = await Channel.open(uri, settings=settings)
         call = asyncio.ensure_future(patient.call("never", timeout_s=None))
         await asyncio.sleep(0.3)

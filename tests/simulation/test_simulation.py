@@ -1,6 +1,7 @@
 """The simulated cluster itself, and the contract of all methods on it."""
 
 import random
+import statistics
 
 import pytest
 
@@ -61,6 +62,21 @@ def test_sampling_comes_close_to_omniscience_in_the_order_of_the_paper():
         ratios.append(sum(report["response_s"] for report in sim.run()) / sum(ideal))
     assert ratios == sorted(ratios, reverse=True)
     assert ratios[-1] < 1.05
+
+
+def test_jobs_that_come_at_once_end_in_the_order_of_the_paper():
+    """10 jobs of 10 tasks of 1 s on 10 workers; ``scripts/benchmark --makespan`` does the same with processes. 10 s is perfect."""
+    makespans: dict[str, list[float]] = {}
+    for method in METHODS:
+        for seed in range(20):
+            sim = Simulation(workers=10, seed=seed)
+            for number in range(10):
+                sim.submit(0.0, JobSpec(str(number), (1.0,) * 10, method))
+            makespans.setdefault(method, []).append(max(report["finished"] for report in sim.run()))
+    medians = {method: statistics.median(spans) for method, spans in makespans.items()}
+    assert medians["RANDOM"] > medians["CHOOSE_TWO"] > 11.0
+    assert 10.0 <= medians["BATCH"] < 10.1
+    assert 10.0 <= medians["BATCH+LATE_BINDING"] < 10.1
 
 
 def test_omniscient_queues_first_in_first_out():

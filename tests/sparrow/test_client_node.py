@@ -33,6 +33,18 @@ def test_a_job_is_handed_over_as_soon_as_a_scheduler_is_found(host):
     assert node.jobs == {}
 
 
+def test_a_job_whose_scheduler_is_lost_is_counted_as_handed_over(host):
+    node = client_with(host, A, B)
+    submit(node, "a")
+    first = scheduler_of(host, "a")
+    node.disconnected(first, "closed")
+    second = scheduler_of(host, "a")
+    node.reported(first, "a", REPORT)  # it is no longer its scheduler
+    assert "a" not in host.finished
+    node.reported(second, "a", REPORT)
+    assert host.handed_over == {"first": 0, "a": 1}
+
+
 def test_jobs_go_to_the_schedulers_in_turn(host):
     node = client_with(host, A, B, C)
     submit(node, *map(str, range(30)))

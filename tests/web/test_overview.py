@@ -12,17 +12,8 @@ from tests.support.live import client, eventually
 from tests.support.page import Watched
 
 
-def paint_s(lively, opened):
-    """(the seconds that it took, the page)"""
-    began = time.monotonic()
-    one = opened(lively)
-    return time.monotonic() - began, one
-
-
 def test_the_first_paint_shows_the_cluster(lively, opened):
-    tries = [paint_s(lively, opened) for _ in range(3)]
-    assert min(took_s for took_s, _ in tries) < 4.0  # the machine may be busy with something else
-    one = tries[-1][1]
+    one = opened(lively)
     assert one.page.title() == "Sparrow"
     assert one.text('[data-figure="workers"] .value') == "8"
     assert one.text("#live") == "Live"
