@@ -139,7 +139,8 @@ async def serve(monitor: Monitor, host: str, port: int, other_names: Iterable[st
     """
     stopping = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as SIGINT is in a background job of a shell
+            asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     server = WebServer(Site(monitor, static_files(WEB)).respond, HEADERS, AllowedHosts([host, *other_names]))
     port = await server.listen(host, port)
     await monitor.names.resolve()

@@ -49,7 +49,8 @@ async def serve(host: str, port: int, storage: Any, security: Security) -> None:
     """
     stopping = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as SIGINT is in a background job of a shell
+            asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     daemon = Daemon(host, port, security)
     names = serve_names(daemon, storage)
     await daemon.serve()

@@ -5,6 +5,8 @@ that may be run as a program, or imported as ``from SparrowClient import Sparrow
 
     if not __package__:
         import _root  # noqa: F401
+
+A program goes on with ``src.cli.interpreter.enter()``, before it imports anything that needs a package.
 """
 
 import os

@@ -130,7 +130,8 @@ class Service:
         self._stopping = asyncio.Event()
         if signals:
             for stopping in (signal.SIGINT, signal.SIGTERM):
-                self._loop.add_signal_handler(stopping, self._on_signal, stopping)
+                if signal.getsignal(stopping) is not signal.SIG_IGN:  # as SIGINT is in a background job of a shell
+                    self._loop.add_signal_handler(stopping, self._on_signal, stopping)
         stopped = self._loop.create_task(self._stopping.wait())
         opening = self._loop.create_task(self._open())
         await asyncio.wait({stopped, opening}, return_when=asyncio.FIRST_COMPLETED)

@@ -13,7 +13,7 @@ from scripts.testbed.local_cluster import ROOT, LocalCluster, client_command
 from src.Job import Job
 from src.SparrowClient import SparrowClient
 from tests.support.contract import METHODS
-from tests.support.live import client, eventually
+from tests.support.live import as_in_the_background, client, eventually
 
 
 @pytest.mark.parametrize("cluster", [{"workers": 0}], indirect=True)
@@ -71,6 +71,30 @@ def test_a_second_signal_ends_a_worker_at_once(cluster):
         eventually(lambda: "stopping on SIGTERM" in cluster.log("host1"))
         process.send_signal(signal.SIGTERM)
         assert process.wait(5) == 128 + signal.SIGTERM
+
+
+@pytest.mark.parametrize(
+    "program", ["src/NameServer.py --port 0", "src/Scheduler.py --number 5", "src/Worker.py --name behind", "server.py"]
+)
+def test_in_the_background_of_a_shell_ctrl_c_does_not_stop_a_service_and_sigterm_does(clusters, tmp_path, program):
+    """A shell has its background jobs ignore SIGINT, so that a Ctrl-C for the job in the foreground does not end them."""
+    name, *options = program.split()
+    options += [] if "NameServer" in name else ["--nameserver", clusters(1).nameserver]
+    options += ["--port", "0"] if name == "server.py" else []
+    log = tmp_path / "log"
+    with log.open("w") as output:
+        running = subprocess.Popen(
+            [sys.executable, "-u", str(ROOT / name), *options], stdout=output, stderr=output, preexec_fn=as_in_the_background
+        )
+    try:
+        eventually(lambda: "ready at" in log.read_text() or "http://" in log.read_text())
+        running.send_signal(signal.SIGINT)
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(30) == 0
+    finally:
+        running.kill()
+        running.wait()
+    assert "SIGINT" not in log.read_text()
 
 
 def test_everything_may_start_before_what_it_needs(tmp_path):
