@@ -14,6 +14,7 @@ if not __package__:
 from src.sparrow.checks import MAX_NAME, identifier, number, seconds
 from src.sparrow.jobspec import MAX_TASKS
 from src.sparrow.reports import Report
+from src.sparrow.settings import ClientSettings
 
 
 class Job:
@@ -78,6 +79,15 @@ def _ids(given: str | int | None) -> tuple[str, str]:
 def new_id() -> str:
     """Returns an id of 64 random bits, which no other job has."""
     return f"{random.SystemRandom().getrandbits(64):016x}"
+
+
+def seeded_jobs(num_jobs: int, num_tasks: int, length_s: float, spread_s: float, seed: int | None) -> list[Job]:
+    """Returns jobs with new ids; their durations depend on ``seed`` alone. Raises ValueError if a value is out of range."""
+    number(num_jobs, "num_jobs", least=1, most=ClientSettings.max_jobs)
+    if seed is not None and not isinstance(seed, int):
+        raise TypeError(f"seed must be a whole number or None, not {seed!r:.60}")
+    rng = random.Random(seed)
+    return [Job(None, num_tasks, length_s, spread_s, rng=rng) for _ in range(num_jobs)]
 
 
 class TaskReport(NamedTuple):

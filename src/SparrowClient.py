@@ -5,7 +5,6 @@ python SparrowClient.py BATCH+LATE_BINDING 10 10 1
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import json
@@ -28,28 +27,26 @@ if __name__ == "__main__":
     interpreter.enter()
 
 from src.cli import terminal
+from src.cli.client_options import parse
 from src.cli.exit_status import ExitStatus
 from src.cli.logs import printable
-from src.cli.methods import methods_help
-from src.cli.options import new_parser, whole_number
 from src.cli.program import interruption, run_program
 from src.cli.summary import left_behind_text, summary, summary_table
 from src.cli.terminal import counted
 from src.cluster.client_host import LiveClientHost
 from src.cluster.registry import NameServer, parse_address
 from src.cluster.submissions import Submissions, Work
-from src.Job import Job, JobReport
+from src.Job import Job, JobReport, seeded_jobs
 from src.rmi.errors import ConfigurationError, SparrowError, UnavailableError
 from src.rmi.security import Security
-from src.sparrow.checks import number, seconds
+from src.sparrow.checks import seconds
 from src.sparrow.client_node import ClientNode
 from src.sparrow.errors import ClientClosedError
-from src.sparrow.jobspec import MAX_TASKS, JobSpec
+from src.sparrow.jobspec import JobSpec
 from src.sparrow.placement import method_named
 from src.sparrow.reports import Report
 from src.sparrow.settings import ClientSettings
 
-LIMITS = ClientSettings()
 REDRAW_S = 0.1  # between two updates of the progress bar
 CLOSE_S = 1.0  # the longest time that ``close`` waits for tasks of the event loop that are cancelled
 
@@ -226,72 +223,7 @@ def _nothing(report: Report, handed_over: int) -> None:
     """Returns None: the caller of ``submit`` wants no report."""
 
 
-def seeded_jobs(num_jobs: int, num_tasks: int, length_s: float, spread_s: float, seed: int | None) -> list[Job]:
-    """Returns jobs with new ids; their durations depend on ``seed`` alone. Raises ValueError if a value is out of range."""
-    number(num_jobs, "num_jobs", least=1, most=LIMITS.max_jobs)
-    if seed is not None and not isinstance(seed, int):
-        raise TypeError(f"seed must be a whole number or None, not {seed!r:.60}")
-    rng = random.Random(seed)
-    return [Job(None, num_tasks, length_s, spread_s, rng=rng) for _ in range(num_jobs)]
-
-
 # The command
-
-
-def _parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = new_parser(
-        "Submit jobs, all at once, wait for them and print how it went.",
-        "example: 10 jobs of 10 tasks of 1 s each\n  python SparrowClient.py BATCH+LATE_BINDING 10 10 1\n\n"
-        f"methods\n{methods_help()}\n\n"
-        "exit status: 0 all tasks done; 1 a task failed; 2 usage; 69 no name server or scheduler to be had;\n"
-        "74 the output cannot be written; 124 --timeout reached; 130 Ctrl-C; 143 SIGTERM",
-    )
-    parser.add_argument("method", help="one of the methods below, in upper or lower case")
-    parser.add_argument("no_of_jobs", type=_count(LIMITS.max_jobs), help=f"1 to {LIMITS.max_jobs:,}")
-    parser.add_argument("no_of_tasks", type=_count(MAX_TASKS), help=f"of each job, 1 to {MAX_TASKS:,}")
-    parser.add_argument("duration", type=_number_of_seconds, help="of each task, in seconds")
-    parser.add_argument(
-        "task_spread",
-        type=_number_of_seconds,
-        nargs="?",
-        default=0.0,
-        help="draw each from duration ± task_spread (default: 0)",
-    )
-    parser.add_argument("--seed", type=_seed, metavar="N", help="draw the same durations again")
-    parser.add_argument("--timeout", type=_number_of_seconds, metavar="S", help="give up waiting after so many seconds")
-    parser.add_argument("--no-wait", action="store_true", help="submit the jobs and leave")
-    parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
-    parser.add_argument("--quiet", action="store_true", help="print nothing but errors (and the object of --json)")
-    parsed = parser.parse_args(arguments)
-    try:
-        parsed.method = method_named(parsed.method).name
-        if parsed.no_of_jobs * parsed.no_of_tasks > LIMITS.max_tasks:
-            raise ValueError(
-                f"no_of_jobs times no_of_tasks must be at most {LIMITS.max_tasks:,}: submit the rest when these have ended"
-            )
-        parsed.jobs = seeded_jobs(parsed.no_of_jobs, parsed.no_of_tasks, parsed.duration, parsed.task_spread, parsed.seed)
-    except ValueError as error:
-        parser.error(str(error).replace("length_spread", "task_spread").replace("task_length", "duration"))
-    return parsed
-
-
-def _count(most: int) -> Callable[[str], int]:
-    return lambda text: whole_number(text, 1, most)
-
-
-def _seed(text: str) -> int:
-    return whole_number(text, -(2**63), 2**63)
-
-
-def _number_of_seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r:.60} is not a number of seconds") from None
-    try:
-        return seconds(value, "a time")
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _await_all(client: SparrowClient, futures: list[Future[Any]], progress: terminal.Progress, timeout_s: float | None) -> bool:
@@ -328,7 +260,7 @@ def _unfinished(client: SparrowClient, futures: list[Future[Any]], waits: bool) 
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command, and returns its exit status."""
-    options = _parse(arguments)
+    options = parse(arguments)
     progress = terminal.Progress(options.no_of_jobs * options.no_of_tasks, "tasks", shown=not options.quiet and not options.json)
 
     def say(line: str) -> None:

@@ -172,7 +172,7 @@ def _without_descriptors(trial: Trial, name: str, object_name: str) -> float:
                     future.result(10)
             jobs_cpu_s = (processes.cpu_s([pid]) - used_s) / (time.monotonic() - began_s)
             if _answers(uri, 0.2):
-                raise TrialError("somebody else was served meanwhile: its descriptors were not used up")
+                raise TrialError("another client was served meanwhile: its descriptors were not used up")
         trial.break_now()
         served_s = trial.until(lambda: _answers(uri, 0.2), "an answer to somebody new")
     resource.prlimit(pid, resource.RLIMIT_NOFILE, (limit, most))

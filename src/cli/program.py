@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import signal
 import sys
+import traceback
 from collections.abc import Callable
 from types import FrameType
 from typing import NoReturn
 
 from src.cli import streams
 from src.cli.exit_status import ExitStatus
-from src.cli.logs import log, printable
+from src.cli.logs import printable
 
 
 class TerminatedError(KeyboardInterrupt):
@@ -71,6 +72,7 @@ def _output_lost(error: streams.OutputError) -> ExitStatus:
 
 def _unexpected(error: Exception) -> ExitStatus:
     """A defect of this program: one line for the user, the traceback for its developers."""
-    print(printable(f"error: unexpected {type(error).__name__}: {error}"), file=sys.stderr)
-    log.debug("where it happened", exc_info=error)
+    print(printable(f"error: unexpected {type(error).__name__}: {error} (python3 -X dev shows where)"), file=sys.stderr)
+    if sys.flags.dev_mode:
+        traceback.print_exception(type(error), error, error.__traceback__)
     return ExitStatus.TASK_FAILED

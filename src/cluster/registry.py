@@ -124,7 +124,7 @@ class NameServer:
         except RefusedError as error:
             full = isinstance(error, ServerFullError)
             why = "all its connections are taken (it has forty: PYRO_THREADPOOL_SIZE sets more)" if full else str(error)
-            raise UnavailableError(f"the name server at {self} turns us away: {why}") from error
+            raise UnavailableError(f"the name server at {self} refuses the connection: {why}") from error
         except LostError as error:
             raise UnavailableError(f"the name server at {self} does not answer: {error}") from error
         except Exception as error:  # a NameStorageError, or an error of something that is not a name server

@@ -206,7 +206,7 @@ class Target:
             self._not_connected(channel, UNREADABLE, f"its greeting: {error}")
             return
         if self.greeting["name"] != self.name:
-            self._not_connected(channel, GONE, "somebody else answers at its address")
+            self._not_connected(channel, GONE, "another process answers at its address")
             return
         self._connecting = None
         self._channel, self._connected_at = channel, time.monotonic()

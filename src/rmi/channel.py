@@ -222,11 +222,11 @@ class Channel(asyncio.BufferedProtocol):
                 else:
                     answers.append((frame, printable_ascii(payload, self._settings.wire.max_shown_bytes)))
         except MalformedError as error:
-            self._close_with(LostError(f"{self.address} does not speak our protocol: {error}"))
+            self._close_with(LostError(f"{self.address} does not speak Pyro4's protocol: {error}"))
         except WrongCredentialsError as error:
             self._close_with(error)
         except errors.PyroError as error:
-            self._close_with(RefusedError(f"{self.address} and we do not agree: {error}"))
+            self._close_with(RefusedError(f"{self.address} speaks Pyro4 with settings that this process does not accept: {error}"))
         except Exception as error:  # the parsers behind ``_load`` raise errors of any type for bytes that a hostile peer chose
             self._close_with(LostError(f"{self.address} sent something that cannot be read: {error!r:.200}"))
         for frame, value in answers:
@@ -246,7 +246,7 @@ class Channel(asyncio.BufferedProtocol):
             self._end_all(WrongCredentialsError(describe_tls_error(self.address, error)))
         else:
             greeting = self._greeting is not None and not self._greeting.done()
-            hint = " (does one of us use TLS, PYRO_SSL, and the other not?)" if greeting else ""
+            hint = " (does one side use TLS, PYRO_SSL, and the other not?)" if greeting else ""
             self._end_all(LostError(f"{self.address} closed the connection" + (f": {error}" if error else "") + hint))
         if self.on_lost is not None:
             self.on_lost()

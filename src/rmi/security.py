@@ -65,7 +65,7 @@ def read_key(path: str, limits: KeyFileLimits = KeyFileLimits()) -> bytes:
             if not stat.S_ISREG(found.st_mode):
                 raise ConfigurationError(f"the key file is not a file: {path}")
             if found.st_uid not in (0, os.geteuid()):
-                raise ConfigurationError(f"the key file belongs to somebody else: {path}")
+                raise ConfigurationError(f"the key file belongs to another user: {path}")
             if found.st_mode & 0o077:
                 raise ConfigurationError(f"others may read or change the key file: chmod 600 {path}")
             key = file.read(limits.max_file_bytes + 1).strip()

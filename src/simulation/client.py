@@ -64,7 +64,7 @@ class SimulatedClient(Process):
             done.append(True)
             if connection.callee.who()["name"] != scheduler:
                 connection.close()
-                self.node.unreachable(scheduler, "somebody else answers at its address", False)
+                self.node.unreachable(scheduler, "another process answers at its address", False)
             else:
                 self._connected[scheduler] = connection
                 self.node.connected(scheduler)

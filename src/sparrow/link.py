@@ -143,7 +143,7 @@ class Link:
         said = greeting if isinstance(greeting, dict) else {}
         incarnation = said.get("incarnation")
         if said.get("name") != self.name or not isinstance(incarnation, str):
-            self.give_up("somebody else answers at its address")
+            self.give_up("another process answers at its address")
         elif self.incarnation not in (None, incarnation):
             self.give_up("it was restarted")
         else:

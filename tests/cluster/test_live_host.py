@@ -201,7 +201,7 @@ def test_whoever_is_there_under_another_name_is_not_the_peer():
         async with serving(Peer(), name="other") as (_, uri):
             owner = Owner()
             link_to(uri, owner)
-            assert await asyncio.wait_for(owner.told.get(), 5) == ("lost", "somebody else answers at its address")
+            assert await asyncio.wait_for(owner.told.get(), 5) == ("lost", "another process answers at its address")
 
     asyncio.run(run())
 

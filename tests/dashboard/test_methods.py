@@ -5,13 +5,13 @@ import sys
 
 import pytest
 
+from src.cli.client_options import parse
 from src.dashboard import prometheus
 from src.dashboard.answers import parsed_stats
 from src.dashboard.methods import merged_registry
 from src.Scheduler import Scheduler
 from src.Scheduler import main as scheduler_main
 from src.sparrow.placement import METHODS, method_named
-from src.SparrowClient import _parse
 from tests.dashboard.samples import build, method, stats
 from tests.support.choose_three import ChooseThree
 
@@ -36,14 +36,14 @@ def printed(capsys, call, status):
 
 
 def test_the_client_lists_every_method_with_its_summary(choose_three, capsys):
-    lines = [line.split(None, 1) for line in printed(capsys, lambda: _parse(["--help"]), 0).splitlines()]
+    lines = [line.split(None, 1) for line in printed(capsys, lambda: parse(["--help"]), 0).splitlines()]
     listed = [line for line in lines if line and line[0] in METHODS]
     assert listed == [[name, METHODS[name].summary] for name in [*BUILT_IN, "CHOOSE_THREE"]]
 
 
 def test_the_client_takes_it_in_any_case_and_names_it_in_its_errors(choose_three, capsys):
-    assert _parse(["choose_three", "1", "1", "0"]).method == "CHOOSE_THREE"
-    said = printed(capsys, lambda: _parse(["CHOOSE_FOUR", "1", "1", "0"]), 2)
+    assert parse(["choose_three", "1", "1", "0"]).method == "CHOOSE_THREE"
+    said = printed(capsys, lambda: parse(["CHOOSE_FOUR", "1", "1", "0"]), 2)
     assert f"choose one of {', '.join(BUILT_IN)}, CHOOSE_THREE" in said
     with pytest.raises(ValueError, match=r"choose one of RANDOM, .*, CHOOSE_THREE$"):
         method_named("CHOOSE_FOUR")
@@ -63,7 +63,7 @@ def test_a_scheduler_takes_it_and_tells_of_it(choose_three, clusters, capsys, mo
 
 def test_it_is_gone_once_it_is_unregistered(capsys):
     assert METHODS.names() == BUILT_IN
-    assert "CHOOSE_THREE" not in printed(capsys, lambda: _parse(["--help"]), 0)
+    assert "CHOOSE_THREE" not in printed(capsys, lambda: parse(["--help"]), 0)
 
 
 def test_without_schedulers_the_dashboard_shows_what_it_knows_itself(choose_three):

@@ -150,7 +150,7 @@ def test_a_name_server_that_is_full(monkeypatch, tmp_path):
         held += [socket.create_connection((host, int(port))) for _ in range(4)]  # silent, each has one of its threads
         ended = client(address, "BATCH", 1, 1, 1, "--timeout", 1)
         assert ended.returncode == 69
-        assert f"the name server at {address} turns us away: all its connections are taken" in ended.stderr
+        assert f"the name server at {address} refuses the connection: all its connections are taken" in ended.stderr
         assert "Traceback" not in ended.stderr
     finally:
         for connection in held:

@@ -94,7 +94,7 @@ def test_whoever_does_not_say_that_he_is_the_peer_is_not(owner, host, greeting, 
     link = new_link(owner, host, incarnation)
     host.connections[link] = CONNECTED
     link.connected(greeting)
-    assert owner.told == [("lost", "somebody else answers at its address")]
+    assert owner.told == [("lost", "another process answers at its address")]
     assert_over(host, link)
 
 
