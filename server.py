@@ -5,6 +5,11 @@ python server.py [--host HOST] [--port PORT]
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    from src.cli import interpreter
+
+    interpreter.enter()
+
 import argparse
 import asyncio
 import gzip
@@ -14,11 +19,6 @@ from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import unquote
-
-if __name__ == "__main__":
-    from src.cli import interpreter
-
-    interpreter.enter()
 
 from src.cli import streams
 from src.cli.logs import log, log_to_stderr

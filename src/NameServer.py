@@ -8,19 +8,19 @@ forty connections, so forty silent connections block it.
 
 from __future__ import annotations
 
-import argparse
-import asyncio
-import logging
-import os
-import signal
-from typing import Any
-
 if not __package__:
     import _root  # noqa: F401
 if __name__ == "__main__":
     from src.cli import interpreter
 
     interpreter.enter()
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+from typing import Any
 
 from src.cli.logs import log_to_stderr
 from src.cli.options import add_service_options, new_parser

@@ -8,18 +8,18 @@ Several schedulers may run; they share no state.
 
 from __future__ import annotations
 
-import json
-import logging
-import random
-import time
-from typing import Any
-
 if not __package__:
     import _root  # noqa: F401
 if __name__ == "__main__":
     from src.cli import interpreter
 
     interpreter.enter()
+
+import json
+import logging
+import random
+import time
+from typing import Any
 
 from src.cli.logs import log_to_stderr
 from src.cli.options import add_service_options, new_parser, service_arguments, whole_number

@@ -5,6 +5,13 @@ python SparrowClient.py BATCH+LATE_BINDING 10 10 1
 
 from __future__ import annotations
 
+if not __package__:
+    import _root  # noqa: F401
+if __name__ == "__main__":
+    from src.cli import interpreter
+
+    interpreter.enter()
+
 import asyncio
 import contextlib
 import json
@@ -18,13 +25,6 @@ from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from functools import partial
 from types import TracebackType
 from typing import Any
-
-if not __package__:
-    import _root  # noqa: F401
-if __name__ == "__main__":
-    from src.cli import interpreter
-
-    interpreter.enter()
 
 from src.cli import terminal
 from src.cli.client_options import parse

@@ -8,6 +8,13 @@ worker knows a scheduler from its first call on.
 
 from __future__ import annotations
 
+if not __package__:
+    import _root  # noqa: F401
+if __name__ == "__main__":
+    from src.cli import interpreter
+
+    interpreter.enter()
+
 import argparse
 import asyncio
 import logging
@@ -15,13 +22,6 @@ import re
 import socket
 from collections.abc import Iterator
 from typing import Any
-
-if not __package__:
-    import _root  # noqa: F401
-if __name__ == "__main__":
-    from src.cli import interpreter
-
-    interpreter.enter()
 
 from src.cli.logs import log_to_stderr
 from src.cli.options import add_service_options, new_parser, service_arguments, whole_number

@@ -129,3 +129,19 @@ def mark_as_installed(project):
 
     sys.path.pop(0)
     (project / ".venv" / Path(venv._stamp("requirements.txt")).name).write_text(venv._digest("requirements.txt"))
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_program_looks_at_its_python_before_it_imports_anything(program):
+    """So that a Ctrl-C in its first moments ends it without a traceback, whatever takes long to import."""
+    imported = []
+    for node in ast.walk(ast.parse((ROOT / program).read_text())):
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            names = [f"{getattr(node, 'module', '')}.{alias.name}".removeprefix(".") for alias in node.names]
+            imported.append((node.lineno, names))
+        elif isinstance(node, ast.Attribute) and node.attr == "enter":
+            imported.append((node.lineno, ["enter"]))
+    before = [names[0] for _, names in sorted(imported)]
+    before = before[: before.index("enter")]
+    assert set(before) <= {"__future__.annotations", "_root", "src.cli.interpreter"}
+    assert "src.cli.interpreter" in before

@@ -116,7 +116,7 @@ def test_who_hangs_up_at_once_is_not_connected_again_without_a_pause():
         ({**GREETING, "slots": True}, "unreadable", "slots must be a whole number"),
         ({key: value for key, value in GREETING.items() if key != "slots"}, "unreadable", "slots is missing"),
         ("hello", "unreadable", "its greeting: must be an object, not 'hello'"),
-        ({**GREETING, "name": "sparrow.worker.y"}, "gone", "somebody else answers at its address"),
+        ({**GREETING, "name": "sparrow.worker.y"}, "gone", "another process answers at its address"),
         (GREETING, "new", ""),
     ],
 )
