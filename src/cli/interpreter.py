@@ -7,7 +7,6 @@ Python that is too old is told from a defect.
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import signal
 import sys
@@ -50,7 +49,7 @@ def too_old() -> str | None:
 
 def _missing() -> str | None:
     """Returns which packages cannot be imported, or None."""
-    missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
+    missing = [name for name in PACKAGES if all(finder.find_spec(name, None) is None for finder in sys.meta_path)]
     return f"{' and '.join(missing)} cannot be imported by {sys.executable or 'this Python'}" if missing else None
 
 
