@@ -31,7 +31,7 @@ from src.cli.client_options import parse
 from src.cli.exit_status import ExitStatus
 from src.cli.logs import printable
 from src.cli.program import interruption, run_program
-from src.cli.summary import left_behind_text, summary, summary_table
+from src.cli.summary import left_behind_text, open_text, summary, summary_table
 from src.cli.terminal import counted
 from src.cluster.client_host import LiveClientHost
 from src.cluster.registry import NameServer, parse_address
@@ -132,7 +132,7 @@ class SparrowClient:
     def _future_done(self, job: str, future: Future[Any]) -> None:
         """Runs in the thread that cancels a future, or in the client's own."""
         if future.cancelled():
-            with contextlib.suppress(ClientClosedError):
+            with contextlib.suppress(RuntimeError):  # the client is closed, or this is a forked process
                 self._call(self._submissions.withdraw, job, future)
 
     def run(
@@ -160,8 +160,9 @@ class SparrowClient:
         _, late = wait(futures, timeout_s, FIRST_EXCEPTION)
         failed = [future for future in futures if future.done() and future.exception()]
         if late and not failed:
-            left = left_behind_text(self.left_behind())
-            raise TimeoutError(f"{len(late):,} of {counted(num_jobs, 'job')} have not ended in {timeout_s:g} s; {left}")
+            raise TimeoutError(
+                f"after {timeout_s:g} s {open_text(len(late), num_jobs)} not ended; {left_behind_text(self.left_behind())}"
+            )
         return [future.result() for future in failed or futures]
 
     def tasks_ended(self) -> int:
@@ -249,7 +250,7 @@ def _await_all(client: SparrowClient, futures: list[Future[Any]], progress: term
 def _unfinished(client: SparrowClient, futures: list[Future[Any]], waits: bool) -> str:
     """Returns how many jobs have not ended, or were not accepted if the command does not wait for them, and what goes on."""
     open_jobs = sum(not future.done() for future in futures)
-    open_of_all = f"{open_jobs:,} of {counted(len(futures), 'job')} {'has' if open_jobs == 1 else 'have'}"
+    open_of_all = open_text(open_jobs, len(futures))
     if client.unmet() is not None:
         return "no job was submitted"
     if not waits:

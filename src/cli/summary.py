@@ -75,6 +75,11 @@ def summary_table(result: dict[str, Any], reports: list[JobReport]) -> str:
     return "\n".join([result["method"], *(f"  {name:<{width}}   {value}" for name, value in rows)])
 
 
+def open_text(open_jobs: int, all_jobs: int) -> str:
+    """Returns how many of all jobs are open, up to the verb: "1 of 3 jobs has"."""
+    return f"{open_jobs:,} of {counted(all_jobs, 'job')} {'has' if open_jobs == 1 else 'have'}"
+
+
 def left_behind_text(work: Work) -> str:
     """Returns what goes on at the schedulers without the client."""
     if not work.jobs:

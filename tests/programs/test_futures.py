@@ -94,6 +94,19 @@ def test_every_job_that_is_cancelled_in_time_is_not_run_and_every_other_one_is(c
     assert len(newest) == kept
 
 
+def test_a_run_that_takes_too_long_says_what_goes_on(clusters):
+    with SparrowClient(clusters(1).nameserver) as client:
+        client.run("RANDOM", 1, 1, 0.0)
+        said = "after 1 s 1 of 1 job has not ended; 1 job goes on at the schedulers: 2 tasks, about 4.00 s of work"
+        with pytest.raises(TimeoutError, match=said):
+            client.run("BATCH", 1, 2, 2.0, timeout_s=1)
+    with SparrowClient(NOBODY) as client:
+        said = "2 of 2 jobs have not ended; no scheduler has any of them, so nothing goes on"
+        with pytest.raises(TimeoutError, match=said):
+            client.run("BATCH", 2, 2, 0.5, timeout_s=0.2)
+    eventually(clusters(1).holds_nothing)
+
+
 def test_closing_leaves_jobs_to_their_scheduler_and_says_so(clusters):
     client = SparrowClient(clusters(3).nameserver)
     future = client.submit(Job(None, 1, 0.5), "BATCH")
