@@ -90,7 +90,12 @@ class Service:
         asyncio.run(self._until_stopped(threading.Event(), signals=True))
 
     def start(self: S) -> S:
-        """Serves in a new thread, and returns once the name is registered. It raises what ``run`` raises."""
+        """Serves in a new thread, and returns once the name is registered. It raises what ``run`` raises.
+
+        Raises RuntimeError if the service has been started, as it is in a ``with`` block, and not stopped.
+        """
+        if self._thread is not None and self._thread.is_alive():
+            raise RuntimeError(f"this {type(self).__name__} serves already, in a thread or with block of its own: make another one")
         ready = threading.Event()
         failure: list[BaseException] = []
 

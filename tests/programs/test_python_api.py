@@ -143,3 +143,11 @@ WRONG_SERVICES = [
 def test_a_wrong_client_scheduler_or_worker(make, error, words):
     with pytest.raises(error, match=words):
         make()
+
+
+def test_a_service_is_started_once(clusters):
+    with Worker("once", clusters(1).nameserver) as worker:
+        for start in (worker.start, worker.__enter__):
+            with pytest.raises(RuntimeError, match="this Worker serves already"):
+                start()
+        assert worker.get_name() == "once"
