@@ -1,5 +1,7 @@
 """What the client says of the jobs of one command."""
 
+import math
+
 import pytest
 
 from src.cli.summary import left_behind_text, summary, summary_table
@@ -38,6 +40,11 @@ def test_without_a_job_that_is_done_there_are_no_figures_of_any():
     assert result["slowdown"] == {"p50": None, "p95": None}
     assert (result["completed"], result["failed"]) == (1, 1)
     assert "job response" not in table([report("a", 0.1, failed=[1])], 1)
+
+
+def test_such_a_job_has_no_slowdown():
+    assert math.isnan(report("a", 0.41, failed=[0]).slowdown)
+    assert report("a", 2.0).slowdown == 2.0
 
 
 def test_a_table_of_a_part_of_the_jobs_says_so_and_has_no_makespan():
