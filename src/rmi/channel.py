@@ -22,19 +22,22 @@ from src.rmi.errors import (
     LostError,
     MalformedError,
     NameStorageError,
+    NotHereError,
     RefusedError,
     ServerFullError,
     SilentError,
+    StockPeerError,
+    TamperedError,
     UnreachableError,
     WrongCredentialsError,
 )
 from src.rmi.keepalive import enable_keepalive
 from src.rmi.receiving import receive_buffer
-from src.rmi.security import client_context, describe_key_mismatch, describe_tls_error
+from src.rmi.security import StockKey, client_context, describe_key_mismatch, describe_tls_error
 from src.rmi.serializer import dump, dump_call, printable_ascii
+from src.rmi.session import NAME_SERVER as NAME_SERVER
+from src.rmi.session import NOT_HERE, ClientHandshake, Protection, Session, protection_of
 from src.rmi.settings import ChannelSettings
-
-NAME_SERVER: str = Pyro4.constants.NAMESERVER_NAME  # the object id of a name server
 
 
 class _Default(enum.Enum):
@@ -51,15 +54,20 @@ Ended = Callable[[Optional[Exception], Any], None]  # gets the error of a call, 
 class Channel(asyncio.BufferedProtocol):
     """One connection to one remote object, for one event loop only.
 
-    ``peer`` is what the other side answered to the handshake. ``on_lost`` is called once when the connection has closed.
+    ``peer`` is what the other side answered to the handshake. ``on_lost`` is called once when the connection has closed. With a
+    key, all that is said belongs to a session (``session``), unless ``as_stock`` has it signed as stock Pyro4 does.
     """
 
-    def __init__(self, uri: Pyro4.URI, key: bytes | None, settings: ChannelSettings = ChannelSettings()) -> None:
+    def __init__(
+        self, uri: Pyro4.URI, key: bytes | None, settings: ChannelSettings = ChannelSettings(), as_stock: bool = False
+    ) -> None:
         self.uri = uri
         self.peer: Any = None
         self.on_lost: Callable[[], None] | None = None
         self._settings = settings
         self._key = key
+        self._handshake = None if key is None or as_stock else ClientHandshake(key, f"{uri.object}@{uri.location}")
+        self._session: Session | None = None  # once the other side has answered the handshake
         self._object_id: str = uri.object
         self._load = wire.configure_pyro4(settings.wire).loads
         self._frames = wire.FrameReader(settings.wire.max_payload_bytes, settings.wire.max_annotations_bytes)
@@ -84,35 +92,45 @@ class Channel(asyncio.BufferedProtocol):
     ) -> Channel:
         """Connect and greet: ``who`` is what this side says of itself. Returns the open channel.
 
-        ``timeout_s`` is granted to the connection and again to the handshake; None takes it from the settings. Raises
+        The connection and the handshake have ``timeout_s`` seconds together; None takes it from the settings. Raises
         UnreachableError if nobody accepts the connection, LostError if it ends or nobody answers on it, and RefusedError if the
         peer refuses it.
         """
         try:
-            channel = cls(Pyro4.URI(uri) if isinstance(uri, str) else uri, key, settings)
+            parsed = Pyro4.URI(uri) if isinstance(uri, str) else uri
         except (errors.PyroError, ValueError) as error:
             raise UnreachableError(f"not an address: {uri!r:.100}") from error
         limit_s = settings.connect_timeout_s if timeout_s is None else timeout_s
+        deadline = asyncio.get_running_loop().time() + limit_s
         try:
-            await asyncio.wait_for(channel._connect(), limit_s)
-            await asyncio.wait_for(channel._greet(who), limit_s)
+            return await cls(parsed, key, settings)._opened(who, limit_s, limit_s)
+        except StockPeerError:
+            if not isinstance(key, StockKey) or parsed.object != NAME_SERVER:
+                raise
+        left_s = deadline - asyncio.get_running_loop().time()
+        return await cls(parsed, key, settings, as_stock=True)._opened(who, left_s, limit_s)
+
+    async def _opened(self, who: object, within_s: float, limit_s: float) -> Channel:
+        """Connect and greet within so many seconds, the rest of ``limit_s``. Returns this channel; it raises what ``open`` does."""
+        try:
+            await asyncio.wait_for(self._connect_and_greet(who), within_s)
         except asyncio.TimeoutError:
             # With TLS there is no transport until both handshakes are done, so somebody may have accepted the connection.
-            connected = channel._transport is not None or client_context() is not None
-            channel.close()
-            raise (LostError if connected else UnreachableError)(f"{channel.address} has not answered in {limit_s:g} s") from None
+            connected = self._transport is not None or client_context() is not None
+            self.close()
+            raise (LostError if connected else UnreachableError)(f"{self.address} has not answered in {limit_s:g} s") from None
         except ssl.SSLError as error:
-            raise WrongCredentialsError(describe_tls_error(channel.address, error)) from None
+            raise WrongCredentialsError(describe_tls_error(self.address, error)) from None
         except (ValueError, OverflowError) as error:  # a host or a port that cannot be, or a uri without them
-            raise UnreachableError(f"not an address: {uri!r:.100}") from error
+            raise UnreachableError(f"not an address: {self.uri.asString()!r:.100}") from error
         except OSError as error:
             if error.errno in (errno.EMFILE, errno.ENFILE):
-                raise LostError(f"no descriptor is left for a connection to {channel.address}") from error
-            raise UnreachableError(f"no connection to {channel.address}: {error}") from error
+                raise LostError(f"no descriptor is left for a connection to {self.address}") from error
+            raise UnreachableError(f"no connection to {self.address}: {error}") from error
         except BaseException:
-            channel.close()
+            self.close()
             raise
-        return channel
+        return self
 
     @property
     def address(self) -> str:
@@ -124,6 +142,10 @@ class Channel(asyncio.BufferedProtocol):
         """Whether no call can be made any more, or not yet."""
         return self._transport is None or self._transport.is_closing()
 
+    async def _connect_and_greet(self, who: object) -> None:
+        await self._connect()
+        await self._greet(who)
+
     async def _connect(self) -> None:
         await self._loop.create_connection(lambda: self, self.uri.host, self.uri.port, ssl=client_context())
 
@@ -131,7 +153,10 @@ class Channel(asyncio.BufferedProtocol):
         if self.closed:  # the peer may accept a connection and close it before this task runs again
             raise LostError(f"{self.address} closed the connection")
         self._greeting = self._loop.create_future()
-        greeting = wire.to_bytes(message.MSG_CONNECT, dump({"handshake": who}), 0, self._key, self._max_payload_bytes)
+        if self._handshake is None:
+            greeting = wire.to_bytes(message.MSG_CONNECT, dump({"handshake": who}), 0, self._key, self._max_payload_bytes)
+        else:
+            greeting = self._handshake.greeting(who)
         self._transport.write(greeting)
         self.peer = await self._greeting
 
@@ -156,8 +181,8 @@ class Channel(asyncio.BufferedProtocol):
         closed and every call in flight ends with SilentError. Raises what the serializer raises if the arguments cannot be sent;
         then ``ended`` is not called.
         """
-        transport, calls, loop = self._transport, self._calls, self._loop
-        if transport is None or transport.is_closing():
+        transport, session, calls, loop = self._transport, self._session, self._calls, self._loop
+        if transport is None or transport.is_closing() or (session is None and self._handshake is not None):
             loop.call_soon(ended, LostError(f"the connection to {self.address} is closed"), None)
             return
         if len(calls) >= self._max_calls:
@@ -168,7 +193,10 @@ class Channel(asyncio.BufferedProtocol):
         seq = (self._seq + 1) & 0xFFFF
         while seq in calls:
             seq = (seq + 1) & 0xFFFF
-        request = wire.to_bytes(message.MSG_INVOKE, data, seq, self._key, self._max_payload_bytes)
+        if session is None:
+            request = wire.to_bytes(message.MSG_INVOKE, data, seq, self._key, self._max_payload_bytes)
+        else:
+            request = session.seal(message.MSG_INVOKE, data, seq, 0, self._max_payload_bytes)
         if timeout_s is _DEFAULT_TIMEOUT:
             timeout_s = self._settings.answer_timeout_s
         deadline = None if timeout_s is None else loop.time() + timeout_s
@@ -221,6 +249,8 @@ class Channel(asyncio.BufferedProtocol):
                     answers.append((frame, self._load(payload)))
                 else:
                     answers.append((frame, printable_ascii(payload, self._settings.wire.max_shown_bytes)))
+        except TamperedError as error:
+            self._close_with(LostError(f"the connection to {self.address} is not safe: {error}"))
         except MalformedError as error:
             self._close_with(LostError(f"{self.address} does not speak Pyro4's protocol: {error}"))
         except WrongCredentialsError as error:
@@ -236,7 +266,9 @@ class Channel(asyncio.BufferedProtocol):
                 if frame.kind == message.MSG_CONNECTOK:
                     self._greeting.set_result(value)
                 else:
-                    self._greeting.set_exception(_refusal(self.address, value))
+                    self._greeting.set_exception(
+                        _refusal(self.address, value, None if self._handshake is None else self.uri.location)
+                    )
 
     def connection_lost(self, error: Exception | None) -> None:
         """End every call in flight with LostError, and call ``on_lost``."""
@@ -252,14 +284,23 @@ class Channel(asyncio.BufferedProtocol):
             self.on_lost()
 
     def _authenticated_payload(self, frame: wire.Frame) -> bytes:
-        """Returns the payload. Raises WrongCredentialsError if the frame is not signed as the key of this channel demands."""
+        """Returns the payload. Raises TamperedError or WrongCredentialsError if the key of this channel does not vouch for it."""
+        if self._session is not None:
+            self._session.check(frame)
+            return frame.payload
+        if self._handshake is not None:
+            self._session = self._handshake.answered(self.address, frame)
+            if self._session is not None and not self.closed:  # the first sealed message proves to the daemon who we are
+                self._transport.write(self._session.seal(message.MSG_PING, b"", 0))
+            return frame.payload
         if not frame.annotated and frame.is_from(self._key):
             return frame.payload
-        if frame.annotated and (frame.signature is None) == (self._key is None):
+        theirs = protection_of(frame)
+        if frame.annotated and theirs is (Protection.NONE if self._key is None else Protection.STOCK):
             with contextlib.suppress(errors.SecurityError):
                 payload: bytes = message.Message.recv(frame, hmac_key=self._key).data
                 return payload
-        raise WrongCredentialsError(f"{self.address} {describe_key_mismatch(self._key, frame.signature)}")
+        raise WrongCredentialsError(f"{self.address} {describe_key_mismatch(self._key, theirs is not Protection.NONE)}")
 
     def _end_call(self, seq: int, flags: int, value: Any) -> None:
         ended, _ = self._calls.pop(seq, (None, None))
@@ -271,9 +312,11 @@ class Channel(asyncio.BufferedProtocol):
             ended(None, value)
 
     def _end_all(self, error: Exception) -> None:
+        """End the handshake with this error, and every call in flight with the loss of the connection, which refuses no call."""
         calls, self._calls = self._calls, {}
+        lost = error if isinstance(error, LostError) else LostError(str(error))
         for ended, _ in calls.values():
-            ended(error, None)
+            ended(lost, None)
         if self._greeting is not None and not self._greeting.done():
             self._greeting.set_exception(error)
             self._greeting.exception()  # marks it as retrieved: the task that waited for it may have been cancelled
@@ -294,8 +337,15 @@ def abandon(connecting: asyncio.Task[Any] | None, channel: Channel | None) -> No
 # Pyro4 sends the cause of these two failures only as text, so the text is read here, once, and everybody else decides by type.
 
 
-def _refusal(address: str, why: Any) -> RefusedError:
-    """Returns the error for a CONNECTFAIL."""
+def _refusal(address: str, why: Any, target: str | None) -> RefusedError:
+    """Returns the error for a CONNECTFAIL.
+
+    ``target`` is the HOST:PORT that was greeted, if the answer is known to be of somebody with our key to this very greeting.
+    """
+    if target is not None and isinstance(why, dict):
+        if why.get(NOT_HERE) == target:
+            return NotHereError(f"{address} refuses: another process of ours answers there")
+        why = "somebody passes on to another process what we say"
     kind = ServerFullError if "no free workers" in str(why) else RefusedError
     return kind(f"{address} refuses: {why}")
 

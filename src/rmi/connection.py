@@ -14,10 +14,11 @@ from typing import Any, Protocol
 from Pyro4 import errors, message
 
 from src.rmi import wire
-from src.rmi.errors import MalformedError
+from src.rmi.errors import MalformedError, TamperedError
 from src.rmi.keepalive import enable_keepalive
 from src.rmi.receiving import receive_buffer
 from src.rmi.serializer import dump
+from src.rmi.session import Greeted, Session
 from src.rmi.settings import DaemonSettings
 
 log = logging.getLogger("sparrow.connection")
@@ -28,15 +29,16 @@ class DaemonInterface(Protocol):
 
     connections: set[Connection]
     settings: DaemonSettings
+    _pyroHmacKey: bytes | None  # noqa: N815
 
     def on_connected(self, connection: Connection) -> bool:
         """Returns whether this new connection is accepted."""
 
-    def on_authenticated(self, connection: Connection) -> None:
-        """The peer has completed the handshake."""
+    def on_known(self, connection: Connection) -> bool:
+        """The peer has completed the handshake. Returns whether the connection may stay."""
 
-    def on_rejected(self, address: tuple[Any, ...], frame: wire.Frame) -> None:
-        """The handshake in this frame has failed."""
+    def on_rejected(self, address: tuple[Any, ...], why: str) -> None:
+        """A peer is turned away, for this reason."""
 
     def on_disconnected(self, connection: Connection) -> None:
         """The connection has closed."""
@@ -50,17 +52,16 @@ class DaemonInterface(Protocol):
     def respond(self, connection: Connection, frame: wire.Frame) -> None:
         """Answer one request."""
 
-    def _handshake(self, connection: Connection) -> bool: ...
-
-    def _sendExceptionResponse(  # noqa: N802
-        self, connection: Any, seq: int, serializer_id: int, error: BaseException, trace: Any
-    ) -> None: ...
+    def greet(self, connection: Connection, frame: wire.Frame) -> Greeted:
+        """Returns what comes of the first message of a connection."""
 
 
 class Connection(asyncio.BufferedProtocol):
-    """One connection to a daemon. ``peer`` is what the other side said of itself in its handshake.
+    """One connection to a daemon. ``peer`` is what the other side said of itself in its handshake, once that is completed.
 
-    ``partial_bytes`` is what the daemon counts for this connection in its total, and is set by the daemon alone.
+    ``known`` tells whether it is: with a key, the first sealed message of the ``session`` completes it. ``partial_bytes`` is what
+    the daemon counts for this connection in its total, and is set by the daemon alone. ``pending`` has the sequence
+    numbers of the calls that are still to be answered.
     """
 
     # Pyro4 reads or sets these on every connection.
@@ -71,16 +72,20 @@ class Connection(asyncio.BufferedProtocol):
     def __init__(self, daemon: DaemonInterface) -> None:
         self.daemon = daemon
         self.peer: Any = None
+        self.known = False
+        self.session: Session | None = None
+        self.pending: set[int] = set()
         self.pyroInstances: dict[Any, Any] = {}
         self.tracked_resources: weakref.WeakSet[Any] = weakref.WeakSet()
         self.reply_deferred = False  # whether the method that runs now has called ``Daemon.defer``
         self.partial_bytes = 0
         self._settings = settings = daemon.settings
+        self._max_payload_bytes = settings.wire.max_payload_bytes
         self._max_unsent_bytes = settings.max_unsent_bytes
         self._unsent_check_bytes = settings.unsent_check_bytes
         self._frames = wire.FrameReader(settings.wire.max_greeting_bytes, settings.wire.max_annotations_bytes)
         self._frame: wire.Frame | None = None
-        self._authenticated = False
+        self._greeted: Greeted | None = None  # what came of the first message
         self._deadline_timer: asyncio.TimerHandle | None = None
         self._transport: Any = None
         self._receive_buffer = receive_buffer()
@@ -108,17 +113,25 @@ class Connection(asyncio.BufferedProtocol):
 
     def data_received(self, data: bytes | memoryview) -> None:
         """Answer each message that is whole. An error closes this connection and no other."""
-        frames = self._frames
+        frames, session = self._frames, self.session
         try:
             for frame in frames.feed(data):
                 self._frame = frame
-                if self._authenticated:
+                if session is not None:
+                    session.check(frame)
+                if self.known:
                     self.daemon.respond(self, frame)
                     self.reply_deferred = False
-                else:
-                    self._greeted(frame)
+                elif self._greeted is None:
+                    self._greet(frame)
+                    session = self.session
+                else:  # the first message that is sealed, a PING, completes the handshake
+                    self._become_known()
                 if self._transport.is_closing():
                     return
+        except TamperedError as error:
+            self.daemon.on_rejected(self._address, str(error))
+            self.abort(str(error))
         except MalformedError as error:
             self.abort(str(error))
         except (errors.PyroError, OSError) as error:  # Pyro4 has logged it, and raises it to have the connection closed
@@ -128,20 +141,31 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.abort()
         else:
             partial = frames.partial_bytes
-            if self._authenticated and (partial > 0) != (self._deadline_timer is not None):
+            if self.known and (partial > 0) != (self._deadline_timer is not None):
                 self._set_deadline(self._settings.message_timeout_s if partial else None)
             if partial or self.partial_bytes:
                 self.daemon.on_partial_message(self, partial)
 
-    def _greeted(self, frame: wire.Frame) -> None:
-        if self.daemon._handshake(self):
-            self._authenticated = True
-            self.daemon.on_authenticated(self)
-            self._frames.max_payload_bytes = self._settings.wire.max_payload_bytes
-            self._set_deadline(None)
-        else:
-            self.daemon.on_rejected(self._address, frame)
+    def _greet(self, frame: wire.Frame) -> None:
+        self._greeted = greeted = self.daemon.greet(self, frame)
+        if greeted.answer:
+            self._transport.write(greeted.answer)
+        if greeted.why:
+            self.peer = None
+            self.daemon.on_rejected(self._address, greeted.why)
             self.close()
+        elif greeted.session is None:
+            self._become_known()
+        else:
+            self.session = greeted.session
+
+    def _become_known(self) -> None:
+        assert self._greeted is not None
+        self.peer, self.known = self._greeted.said, True
+        if not self.daemon.on_known(self):
+            return
+        self._frames.max_payload_bytes = self._settings.wire.max_payload_bytes
+        self._set_deadline(None)
 
     def connection_lost(self, error: Exception | None) -> None:
         """Tell the daemon that this connection holds nothing any more."""
@@ -166,10 +190,14 @@ class Connection(asyncio.BufferedProtocol):
         return self._frame.recv(size)
 
     def send(self, data: bytes) -> None:
-        """Send a reply, unless the method that runs now has deferred it. Closes a connection whose peer does not read."""
+        """Send a reply, unless the method that runs now has deferred it."""
         if self.reply_deferred:
             self.reply_deferred = False
-            return
+        else:
+            self._write(data)
+
+    def _write(self, data: bytes) -> None:
+        """Send these bytes, or close the connection if its peer does not read."""
         transport = self._transport
         if self.unsent_bytes > self._max_unsent_bytes:
             self.abort("it does not read what it asked for")
@@ -177,6 +205,21 @@ class Connection(asyncio.BufferedProtocol):
         transport.write(data)
         if self.unsent_bytes > self._unsent_check_bytes:
             self.daemon.on_unsent()
+
+    def reply(self, seq: int, data: bytes) -> None:
+        """Send the result of the method that runs now, unless it has deferred its reply. It raises what ``send_result`` raises."""
+        if self.reply_deferred:
+            self.reply_deferred = False
+        else:
+            self.send_result(seq, data)
+
+    def send_result(self, seq: int, data: bytes, flags: int = 0) -> None:
+        """Send the result of a call, protected as this connection is. Raises MessageTooLargeError if one message cannot hold it."""
+        if self.session is None:
+            key, most = self.daemon._pyroHmacKey, self._max_payload_bytes
+            self._write(wire.to_bytes(message.MSG_RESULT, data, seq, key, most, flags))
+        else:
+            self._write(self.session.seal(message.MSG_RESULT, data, seq, flags, self._max_payload_bytes))
 
     def close(self) -> None:
         """Close the connection after what has been written is sent."""
@@ -188,6 +231,11 @@ class Connection(asyncio.BufferedProtocol):
     def unsent_bytes(self) -> int:
         """The bytes of replies that the other side has not taken yet; 0 once the connection is closing."""
         return 0 if self._transport.is_closing() else self._transport.get_write_buffer_size()
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is outstanding: a reply, the rest of a message, bytes that the other side has not taken yet."""
+        return bool(self.pending or self.partial_bytes or self.unsent_bytes)
 
     @property
     def closing(self) -> bool:
@@ -212,21 +260,19 @@ class Connection(asyncio.BufferedProtocol):
 class PendingReply:
     """The reply that a remote method owes to its caller after it has returned."""
 
-    def __init__(self, connection: Connection, seq: int, key: bytes | None) -> None:
+    def __init__(self, connection: Connection, seq: int) -> None:
         self.connection = connection
         self._seq = seq
-        self._key = key
         connection.reply_deferred = True
+        connection.pending.add(seq)
 
     def answer(self, value: object) -> None:
         """Send the reply. The caller gets an error if it is too large for one message; if the caller has gone, nothing is sent."""
         connection = self.connection
+        connection.pending.discard(self._seq)
         daemon = connection.daemon
         if connection in daemon.connections and not connection.closing:
-            max_bytes = daemon.settings.wire.max_payload_bytes
             try:
-                data = wire.to_bytes(message.MSG_RESULT, dump(value), self._seq, self._key, max_bytes)
+                connection.send_result(self._seq, dump(value))
             except errors.PyroError as error:
-                daemon._sendExceptionResponse(connection, self._seq, wire.SERPENT_ID, error, None)
-            else:
-                connection.send(data)
+                connection.send_result(self._seq, dump(error), message.FLAGS_EXCEPTION)

@@ -21,10 +21,11 @@ from typing import Any, TypeVar
 import Pyro4
 from Pyro4 import errors, message, util
 
-from src.rmi import wire
+from src.rmi import session, wire
 from src.rmi.connection import Connection, PendingReply
-from src.rmi.errors import ConfigurationError, UnavailableError
-from src.rmi.security import Security, describe_rejection, server_context
+from src.rmi.errors import ConfigurationError, MalformedError, UnavailableError
+from src.rmi.room import Room
+from src.rmi.security import STOCK_LOSS, Security, StockKey, describe_rejection, server_context
 from src.rmi.serializer import dump
 from src.rmi.settings import DaemonSettings
 
@@ -59,7 +60,8 @@ class MinimalDaemonObject:
 class Daemon(Pyro4.core.Daemon):
     """Serves remote objects on one address. All but ``__init__`` and ``stop`` needs a running event loop.
 
-    ``who`` is what every peer is told in the reply to its handshake. ``connections`` are those that stand.
+    ``who`` is what every peer is told in the reply to its handshake. ``connections`` are those that stand; ``room`` says which of
+    them make room for others.
     """
 
     def __init__(
@@ -76,8 +78,8 @@ class Daemon(Pyro4.core.Daemon):
         UnavailableError if the address cannot be bound, and ConfigurationError if it would not be protected (``security``).
         """
         self.settings = settings
-        self._load_call = wire.configure_pyro4(settings.wire).loadsCall
-        self._max_payload_bytes = settings.wire.max_payload_bytes
+        serializer = wire.configure_pyro4(settings.wire)
+        self._load, self._load_call = serializer.loads, serializer.loadsCall
         self._tls = server_context()
         try:
             with _plain_socket():
@@ -92,10 +94,15 @@ class Daemon(Pyro4.core.Daemon):
         except ConfigurationError:
             self.close()
             raise
-        self._pyroHmacKey = security.key
+        self._pyroHmacKey = None if security.key is None else bytes(security.key)
+        self._accepts_stock = isinstance(security.key, StockKey)
+        if self._accepts_stock:
+            log.warning("stock Pyro4 programs with the key are accepted: %s", STOCK_LOSS)
         self.who: dict[str, Any] = {}
         self.connections: set[Connection] = set()
-        self._unauthenticated: dict[Connection, None] = {}  # those without a completed handshake, the oldest first
+        self.room: Room[Connection] = Room(
+            settings.max_connections, settings.max_connections_of_a_name, settings.room_look_again_s, lambda one: one.busy
+        )
         self._gone = gone
         self._server: asyncio.AbstractServer | None = None
         self._rejected_count = 0  # handshakes that failed since the last warning about them
@@ -134,44 +141,67 @@ class Daemon(Pyro4.core.Daemon):
         """
         if _context.msg_flags & (message.FLAGS_BATCH | message.FLAGS_ONEWAY):
             raise ValueError("this method answers later, so it can be called neither oneway nor in a batch")
-        connection = _context.client
-        return PendingReply(connection, _context.seq, connection.daemon._pyroHmacKey)
+        return PendingReply(_context.client, _context.seq)
 
     # Called by connections
 
     def on_connected(self, connection: Connection) -> bool:
-        """Returns whether a new connection is accepted.
+        """Returns whether a new connection is accepted. If there is no room, another one may be closed for it (``room``)."""
+        ip = str(connection.getpeername()[0])
+        leaving = self.room.enter(connection, ip, asyncio.get_running_loop().time())
+        if leaving is not connection:
+            self.connections.add(connection)
+        return self._make_room(leaving, connection)
 
-        If there are as many as the settings allow, the oldest without a completed handshake is closed for it; if all have completed
-        theirs, the new one is not accepted.
+    def on_known(self, connection: Connection) -> bool:
+        """Protect a connection with a completed handshake. Returns whether it may stay: a name has a bounded number."""
+        said = connection.peer if isinstance(connection.peer, dict) else {}
+        name = said.get("name")
+        alone = isinstance(name, str) and isinstance(said.get("uri"), str)  # who can be reached is the only one of this name
+        return self._make_room(self.room.known(connection, name if alone else None), connection)
+
+    def _make_room(self, leaving: Connection | None, newcomer: Connection) -> bool:
+        """Close the connection that has to leave, if there is one. Returns whether the newcomer stays."""
+        if leaving is not None:
+            leaving.abort("its place is needed for another connection")
+            self.on_disconnected(leaving)
+        return leaving is not newcomer
+
+    def greet(self, connection: Connection, frame: wire.Frame) -> session.Greeted:
+        """Returns what comes of the first message of a connection: a session if both have the key, or else what Pyro4 does with it.
+
+        Pyro4's own code handles the handshake without a key, and that of stock programs where they are accepted.
         """
-        if len(self.connections) >= self.settings.max_connections:
-            oldest = next(iter(self._unauthenticated), None)
-            if oldest is None:
-                return False
-            oldest.abort("its place is needed for another connection")
-            self.on_disconnected(oldest)
-        self.connections.add(connection)
-        self._unauthenticated[connection] = None
-        return True
+        key, theirs = self._pyroHmacKey, session.protection_of(frame)
+        if key is None and theirs is session.Protection.SESSION:
+            why = describe_rejection(None, True, False)
+            return session.Greeted(wire.to_bytes(message.MSG_CONNECTFAIL, dump(why), frame.seq), None, None, why)
+        if key is None or self._accepts_stock and theirs is session.Protection.STOCK:
+            if self._handshake(connection):
+                return session.Greeted(b"", None, connection.peer, "")
+            if key is not None and session.has_stock_signature(frame, key):
+                return session.Greeted(b"", None, None, session.UNREADABLE)
+            why = describe_rejection(key, theirs is not session.Protection.NONE, False)
+            return session.Greeted(b"", None, None, why)
+        return session.answer_greeting(key, frame, self.who, self.locationStr, self._load, self._is_here)
 
-    def on_authenticated(self, connection: Connection) -> None:
-        """Protect a connection with a completed handshake from being closed for a newer one."""
-        self._unauthenticated.pop(connection, None)
+    def _is_here(self, target: str) -> bool:
+        """Returns whether a client that greets this target, OBJECT@HOST:PORT, means this daemon."""
+        object_id, _, location = target.rpartition("@")
+        return object_id in self.objectsById and (location == self.locationStr or object_id == session.NAME_SERVER)
 
-    def on_rejected(self, address: tuple[Any, ...], frame: wire.Frame) -> None:
-        """Log which peer was rejected and why, with at least ``warning_interval_s`` between two lines."""
+    def on_rejected(self, address: tuple[Any, ...], why: str) -> None:
+        """Log which peer was turned away and why, with at least ``warning_interval_s`` between two lines."""
         self._rejected_count += 1
         now = asyncio.get_running_loop().time()
         if now - self._rejection_warned_at_s >= self.settings.warning_interval_s:
-            why = describe_rejection(self._pyroHmacKey, frame.signature, frame.is_from(self._pyroHmacKey))
             others = f" (and {self._rejected_count - 1} others before)" if self._rejected_count > 1 else ""
             log.warning("turned away %s:%s: %s%s", *address[:2], why, others)
             self._rejected_count, self._rejection_warned_at_s = 0, now
 
     def on_disconnected(self, connection: Connection) -> None:
         """Forget a connection that has closed, or is about to. Every call but the first has no effect."""
-        self._unauthenticated.pop(connection, None)
+        self.room.left(connection)
         if connection in self.connections:
             self.connections.discard(connection)
             self._clientDisconnect(connection)
@@ -193,12 +223,18 @@ class Daemon(Pyro4.core.Daemon):
             largest.abort("the unread replies on all connections take too much memory together")
 
     def respond(self, connection: Connection, frame: wire.Frame) -> None:
-        """Answer one request. A plain call in serpent is executed here, three times faster than by Pyro4's code for all others."""
-        key = self._pyroHmacKey
+        """Answer one request. A plain call in serpent is executed here, three times faster than by Pyro4's code for all others.
+
+        In a session there are no others. Raises MalformedError if there is one.
+        """
+        self.room.called(connection)
         plain = frame.kind == message.MSG_INVOKE and not frame.flags and not frame.annotated and frame.serializer == wire.SERPENT_ID
-        if not plain or not frame.is_from(key):
-            self.handleRequest(connection)
-            return
+        if connection.session is None:
+            if not plain or not frame.is_from(self._pyroHmacKey):
+                self.handleRequest(connection)
+                return
+        elif not plain:
+            raise MalformedError("not a plain call")
         context, seq = _context, frame.seq
         context.client, context.seq, context.msg_flags = connection, seq, 0
         try:
@@ -206,12 +242,9 @@ class Daemon(Pyro4.core.Daemon):
             target = self.objectsById.get(object_id)
             if target is None:
                 raise errors.DaemonError("unknown object")
-            result = dump(util.getAttribute(target, method)(*arguments, **keywords))
-            answer = wire.to_bytes(message.MSG_RESULT, result, seq, key, self._max_payload_bytes)
+            connection.reply(seq, dump(util.getAttribute(target, method)(*arguments, **keywords)))
         except Exception as error:
             self._sendExceptionResponse(connection, seq, wire.SERPENT_ID, error, None)
-        else:
-            connection.send(answer)
 
     def _on_loop_exception(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """Warn if no descriptor is left, which asyncio reports every second; asyncio handles every other error."""
@@ -230,8 +263,8 @@ class Daemon(Pyro4.core.Daemon):
         return self.who
 
     def clientDisconnect(self, connection: Connection) -> None:  # noqa: N802
-        """Tell the owner of this daemon that a connection has closed."""
-        if self._gone is not None:
+        """Tell the owner of this daemon that a connection has closed, if its peer was known."""
+        if self._gone is not None and connection.known:
             self._gone(connection.peer, connection)
 
     def _sendExceptionResponse(  # noqa: N802
@@ -245,8 +278,18 @@ class Daemon(Pyro4.core.Daemon):
         annotations: Any = None,
     ) -> None:
         """Send an error as a class that every Pyro4 client knows, and without the traceback, which shows source."""
-        connection.reply_deferred = False
-        super()._sendExceptionResponse(connection, seq, serializer_id, public_error(error), None, flags, annotations)
+        if connection.reply_deferred:
+            connection.reply_deferred = False
+            connection.pending.discard(seq)
+        shown = public_error(error)
+        if serializer_id != wire.SERPENT_ID or annotations:
+            super()._sendExceptionResponse(connection, seq, serializer_id, shown, None, flags, annotations)
+            return
+        try:
+            data = dump(shown)
+        except Exception as unwritable:  # the arguments of an error may be anything
+            data = dump(errors.PyroError(f"{type(shown).__name__}, whose arguments cannot be sent: {unwritable!s:.100}"))
+        connection.send_result(seq, data, flags | message.FLAGS_EXCEPTION)
 
     def _Daemon__deserializeBlobArgs(self, protocolmsg: Any) -> Any:  # noqa: N802
         raise errors.SecurityError("serialized blobs are not accepted")

@@ -41,9 +41,21 @@ class WrongCredentialsError(RefusedError):
     """Raised if the peer has another key or no trusted certificate, or if only one of the two sides has a key or uses TLS."""
 
 
+class StockPeerError(WrongCredentialsError):
+    """Raised if the peer has our key, but is stock Pyro4, which signs in a way that protects no conversation."""
+
+
+class NotHereError(RefusedError):
+    """Raised if a process with our key answers at the address, and proves that the object that was asked for is not there."""
+
+
 class NameStorageError(SparrowError):
     """Raised if a name server cannot read or write the file with its names: the disk is full, or the file is damaged."""
 
 
 class MalformedError(SparrowError):
     """Raised if received bytes are not a message of Pyro4's protocol, or one that is larger than allowed or of an unwanted kind."""
+
+
+class TamperedError(MalformedError):
+    """Raised if a message does not bear the seal of its session as the next one: it was changed, repeated, left out or made up."""

@@ -3,8 +3,9 @@
 On loopback nothing is needed. A process that would listen on another address without a key, and without asking for certificates, is
 refused, so that nobody opens a cluster to a network by accident.
 
-With a key, each message carries its HMAC-SHA1, which is checked before anything in the message is read: a peer without the key
-gets no reply. The key does not keep messages secret, and a recorded message can be sent again. TLS prevents both.
+With a key, our programs open a conversation with a handshake and seal each message of it (``session``): a peer without the key
+gets no answer to any call. The key does not keep messages secret; TLS does. Stock Pyro4 programs with the key are accepted only by
+option (``StockKey``).
 """
 
 from __future__ import annotations
@@ -23,27 +24,40 @@ from src.rmi.settings import KeyFileLimits
 
 _LOOPBACK_6 = bytes(15) + b"\1"  # ::1; the module ipaddress would take a quarter of a megabyte in each process
 KEY_FILE = "SPARROW_KEY_FILE"  # the environment variable that names the key file if the command line does not
+STOCK_OPTION = "--allow-stock-pyro4"
+STOCK_VARIABLE = "SPARROW_ALLOW_STOCK_PYRO4"  # the environment variable that stands for the option if it is 1
+STOCK_LOSS = "who sees messages pass can change them and send them again"
+
+
+class StockKey(bytes):
+    """A key with which stock Pyro4 programs may take part too: of what they say only the payload is signed, and may be repeated."""
 
 
 class Security(NamedTuple):
     """How a process protects its connections.
 
-    ``key`` is that of the cluster, or None. ``insecure`` says that the user accepts connections without any protection.
+    ``key`` is that of the cluster, a ``StockKey`` if stock Pyro4 may take part, or None. ``insecure`` says that the user accepts
+    connections without any protection.
     """
 
     key: bytes | None = None
     insecure: bool = False
 
     @classmethod
-    def of(cls, key_file: str | None = None, insecure: bool = False) -> Security:
+    def of(cls, key_file: str | None = None, insecure: bool = False, allow_stock_pyro4: bool = False) -> Security:
         """Returns the security with the key in this file, or in the one that SPARROW_KEY_FILE names, or without a key.
 
-        Raises ConfigurationError if the file cannot be used.
+        Stock Pyro4 programs may take part if ``allow_stock_pyro4``, or if SPARROW_ALLOW_STOCK_PYRO4 is 1. Raises ConfigurationError
+        if the file or the variable cannot be used.
         """
         path = os.environ.get(KEY_FILE) if key_file is None else key_file
         if path == "":
             raise ConfigurationError(f"the name of the key file is empty: unset {KEY_FILE} to do without a key")
-        return cls(None if path is None else read_key(path), insecure)
+        said = os.environ.get(STOCK_VARIABLE, "0")
+        if said not in ("0", "1"):
+            raise ConfigurationError(f"{STOCK_VARIABLE} is 1 or 0, not {said!r:.60}")
+        key = None if path is None else read_key(path)
+        return cls(key if key is None or not (allow_stock_pyro4 or said == "1") else StockKey(key), insecure)
 
     def check_listen_address(self, address: str) -> None:
         """Raises ConfigurationError if this IP address is reached from other machines and nothing protects it."""
@@ -87,22 +101,33 @@ def is_loopback(address: str) -> bool:
     return socket.inet_pton(socket.AF_INET, address)[0] == 127
 
 
-def describe_key_mismatch(our_key: bytes | None, their_signature: bytes | None) -> str:
+def describe_key_mismatch(our_key: bytes | None, has_key: bool) -> str:
     """Returns what is wrong with the key of a peer, and what to do, for the user of the process that connected to it."""
     if our_key is None:
         return "asks for a key: give the file with --key-file FILE, or in SPARROW_KEY_FILE"
-    if their_signature is None:
+    if not has_key:
         return "has no key, and we have one: give it the same, or us none (--key-file FILE, or SPARROW_KEY_FILE)"
     return "has another key than we: all need the same file (--key-file FILE, or SPARROW_KEY_FILE)"
 
 
-def describe_rejection(our_key: bytes | None, their_signature: bytes | None, key_matches: bool) -> str:
-    """Returns why the handshake of a peer has failed, for the log of the process that it connected to."""
-    if key_matches:
-        return "its greeting cannot be read"
+def describe_stock_daemon() -> str:
+    """Returns what is wrong with a peer that has our key and is stock Pyro4, for the user of the process that connected to it."""
+    return (
+        "has our key but is stock Pyro4, as pyro4-ns is: start python src/NameServer.py in its place (best), or give all processes "
+        f"{STOCK_OPTION} (or {STOCK_VARIABLE}=1), with which {STOCK_LOSS}"
+    )
+
+
+def describe_rejection(our_key: bytes | None, has_key: bool, is_stock: bool) -> str:
+    """Returns why the handshake of a peer has failed, for the log of the process that it connected to.
+
+    ``is_stock`` says that the peer has our key and is stock Pyro4.
+    """
     if our_key is None:
-        return "it has a key, and we have none"
-    return "it has no key" if their_signature is None else "its key is not ours"
+        return "it has a key, and we have none" if has_key else "its greeting cannot be read"
+    if is_stock:
+        return f"it has our key but is stock Pyro4, which is accepted only with {STOCK_OPTION} (or {STOCK_VARIABLE}=1)"
+    return "its key is not ours" if has_key else "it has no key"
 
 
 # TLS: PYRO_SSL and the settings that go with it

@@ -18,7 +18,7 @@ class WireLimits:
     max_payload_bytes: int = 16 * 2**20
     # Bytes in the payload of the first message of a peer, which is read before anything is known about that peer.
     max_greeting_bytes: int = 4096
-    # Bytes in all annotations of one message together. A signature takes 26.
+    # Bytes in all annotations of one message together. A signature takes 26, a greeting with a key 70.
     max_annotations_bytes: int = 1024
     # Texts and numbers in one payload, and also the characters that are part of neither. Each of them may take a kilobyte of
     # memory while Python's parser reads the payload.
@@ -54,8 +54,12 @@ class DaemonSettings:
     greeting_timeout_s: float = 5.0
     # Seconds from the first bytes of a message to its last.
     message_timeout_s: float = 30.0
-    # Connections at one time.
+    # Connections at one time; the rules for who gives way are in ``room``.
     max_connections: int = 4096
+    # Connections of peers that give the same name and uri. A process has one or two, and old ones whose host has vanished.
+    max_connections_of_a_name: int = 16
+    # Seconds without another look at all connections, after all of them had something outstanding.
+    room_look_again_s: float = 0.1
     # Connections that the kernel accepts while the daemon is busy.
     backlog_connections: int = 1024
     # Bytes of replies to one peer that it has not read. A peer that leaves more of them unread is disconnected at its next call.
@@ -76,7 +80,7 @@ class ChannelSettings:
 
     wire: WireLimits = WireLimits()
     keepalive: KeepaliveSettings = KeepaliveSettings()
-    # Seconds for the connection, and then again for the handshake.
+    # Seconds for the connection and the handshake together.
     connect_timeout_s: float = 2.5
     # Seconds for the answer to a call that names no time of its own.
     answer_timeout_s: float = 2.5

@@ -23,8 +23,9 @@ One annotation:
          4      2  size of its value
          6      .  value
 
-The annotation "HMAC" is the signature: HMAC-SHA1 (20 bytes), under the cluster's key, of the payload followed by the values of
-the other annotations in the order of their names. Pyro4 writes it as the last annotation. Messages without a key carry none.
+The annotation "HMAC" is the signature of stock Pyro4: HMAC-SHA1 (20 bytes), under the cluster's key, of the payload followed by the
+values of the other annotations in the order of their names. Pyro4 writes it as the last annotation. Our own programs sign in
+another way, with the annotations "OPEN" and "SEAL" (``session``). Messages without a key carry none of these.
 
 A conversation begins with CONNECT (payload: a dict with "handshake"), answered by CONNECTOK or CONNECTFAIL. INVOKE and RESULT
 follow, or PING answered by PING.
@@ -52,7 +53,8 @@ SERPENT_ID: int = util.SerpentSerializer.serializer_id
 _HEADER_BYTES = HEADER.size
 _VERSION: int = Pyro4.constants.PROTOCOL_VERSION
 _CHECKSUM_MAGIC: int = message.Message.checksum_magic
-_ANNOTATION_BYTES = struct.calcsize("!4sH")  # before the value of an annotation
+ANNOTATION = struct.Struct("!4sH")  # before the value of an annotation: its name, and the size of the value
+_ANNOTATION_BYTES = ANNOTATION.size
 _SIGNATURE = struct.Struct("!4sH20s")  # the annotation "HMAC" with its value
 _SIGNATURE_BYTES = _SIGNATURE.size
 _DIGEST_BYTES = 20
@@ -81,12 +83,12 @@ def configure_pyro4(limits: WireLimits) -> Serpent:
 
 
 class Frame:
-    """One whole message: the fields of its header, and its bytes, which Pyro4's code reads as it would read a connection.
+    """One whole message: the fields of its header, and all its bytes, which Pyro4's code reads as it would read a connection.
 
     ``signature`` is the value of the annotation "HMAC", or None. ``annotated`` says whether there are annotations beside it.
     """
 
-    __slots__ = ("kind", "flags", "seq", "serializer", "annotated", "signature", "_data", "_start", "_read")
+    __slots__ = ("kind", "flags", "seq", "serializer", "annotated", "signature", "data", "_start", "_read")
 
     kind: int
     flags: int
@@ -103,26 +105,26 @@ class Frame:
             name, size, signature = _SIGNATURE.unpack_from(data, self._start - _SIGNATURE_BYTES)
             if name == b"HMAC" and size == _DIGEST_BYTES:
                 self.signature, self.annotated = signature, annotations > _SIGNATURE_BYTES
-        self._data = data
+        self.data = data
         self._read = 0
 
     @property
     def payload(self) -> bytes:
         """The payload, still serialized."""
-        return self._data[self._start :]
+        return self.data[self._start :]
 
     @property
     def well_annotated(self) -> bool:
         """Whether the annotations end where the header says, and each has a name in ASCII."""
         at = _HEADER_BYTES
-        while at + _ANNOTATION_BYTES <= self._start and self._data[at : at + 4].isascii():
-            at += _ANNOTATION_BYTES + int.from_bytes(self._data[at + 4 : at + _ANNOTATION_BYTES], "big")
+        while at + _ANNOTATION_BYTES <= self._start and self.data[at : at + 4].isascii():
+            at += _ANNOTATION_BYTES + int.from_bytes(self.data[at + 4 : at + _ANNOTATION_BYTES], "big")
         return at == self._start
 
     def recv(self, size: int) -> bytes:
         """Returns the next ``size`` bytes of the message, or fewer at its end."""
         start, self._read = self._read, self._read + size
-        return self._data[start : self._read]
+        return self.data[start : self._read]
 
     def is_from(self, key: bytes | None) -> bool:
         """Returns whether this message is signed with the key, or, without a key, whether it is not signed.
@@ -176,13 +178,23 @@ class FrameReader:
 
 
 def to_bytes(
-    kind: int, data: bytes, seq: int, key: bytes | None = None, max_payload_bytes: int = WireLimits.max_payload_bytes
+    kind: int,
+    data: bytes,
+    seq: int,
+    key: bytes | None = None,
+    max_payload_bytes: int = WireLimits.max_payload_bytes,
+    flags: int = 0,
 ) -> bytes:
     """Returns a message with this payload in serpent, signed if there is a key. Raises MessageTooLargeError if it is too large."""
-    size = len(data)
     signature = b"" if key is None else _SIGNATURE.pack(b"HMAC", _DIGEST_BYTES, hmac.digest(key, data, "sha1"))
-    annotations = len(signature)
+    return header_of(kind, flags, seq, len(data), len(signature), max_payload_bytes) + signature + data
+
+
+def header_of(
+    kind: int, flags: int, seq: int, size: int, annotations: int, max_payload_bytes: int = WireLimits.max_payload_bytes
+) -> bytes:
+    """Returns the header of a message in serpent. Raises MessageTooLargeError if its payload, of ``size`` bytes, is too large."""
     if size > max_payload_bytes:  # with the words of Pyro4, which raises this for messages that it writes itself
         raise errors.MessageTooLargeError(f"max message size exceeded ({size + annotations} where max={max_payload_bytes})")
-    checksum = (kind + _VERSION + size + SERPENT_ID + seq + annotations + _CHECKSUM_MAGIC) & 0xFFFF
-    return HEADER.pack(b"PYRO", _VERSION, kind, 0, seq, size, SERPENT_ID, annotations, 0, checksum) + signature + data
+    checksum = (kind + _VERSION + flags + size + SERPENT_ID + seq + annotations + _CHECKSUM_MAGIC) & 0xFFFF
+    return HEADER.pack(b"PYRO", _VERSION, kind, flags, seq, size, SERPENT_ID, annotations, 0, checksum)
