@@ -184,7 +184,7 @@ def main() -> int:
     log_to_stderr(arguments.log_level)
 
     def run() -> None:
-        monitor = Monitor(arguments.nameserver, Security.of(arguments.key_file).key)
+        monitor = Monitor(arguments.nameserver, Security.of(arguments.key_file, allow_stock_pyro4=arguments.allow_stock_pyro4).key)
         asyncio.run(serve(monitor, arguments.host, arguments.port, arguments.allow_host))
 
     return run_service(run)

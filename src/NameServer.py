@@ -75,7 +75,7 @@ def run() -> None:
     )
     arguments = parser.parse_args()
     log_to_stderr(arguments.log_level)
-    security = Security.of(arguments.key_file, arguments.insecure)
+    security = Security.of(arguments.key_file, arguments.insecure, arguments.allow_stock_pyro4)
     asyncio.run(serve(arguments.host, arguments.port, arguments.storage, security))
 
 

@@ -47,10 +47,10 @@ class Scheduler(Service):
     """The remote object ``sparrow.scheduler.<n>``.
 
     ``scheduling_method`` is for jobs that name none. ``nameserver_hostname`` is HOST[:PORT]; None means the default of the command
-    line. ``host``, ``port``, ``key_file`` and ``insecure`` are as on the command line; ``seed`` makes the sampling repeatable. The
-    scheduler serves in the calling thread with ``run()``, or in a thread of its own with ``start()`` and ``stop()`` or as a context
-    manager. Raises TypeError or ValueError if the method or the number is not valid, and ConfigurationError if the key cannot be
-    used.
+    line. ``host``, ``port``, ``key_file``, ``insecure`` and ``allow_stock_pyro4`` are as on the command line; ``seed`` makes the
+    sampling repeatable. The scheduler serves in the calling thread with ``run()``, or in a thread of its own with ``start()`` and
+    ``stop()`` or as a context manager. Raises TypeError or ValueError if the method or the number is not valid, and
+    ConfigurationError if the key cannot be used.
     """
 
     def __init__(
@@ -64,10 +64,12 @@ class Scheduler(Service):
         seed: int | None = None,
         key_file: str | None = None,
         insecure: bool = False,
+        allow_stock_pyro4: bool = False,
         settings: SchedulerSettings = SchedulerSettings(),
     ) -> None:
         names = [f"{SCHEDULERS}{number(scheduler_number, 'scheduler_number', least=1)}"]
-        super().__init__(names, nameserver_hostname, host, port, Security.of(key_file, insecure), settings.naming)
+        security = Security.of(key_file, insecure, allow_stock_pyro4)
+        super().__init__(names, nameserver_hostname, host, port, security, settings.naming)
         self._default_method = method_named(scheduling_method).name
         self._rng = random.Random(seed)
         self._settings = settings

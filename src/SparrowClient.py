@@ -55,9 +55,9 @@ class SparrowClient:
     """Submits jobs to the schedulers that a name server knows. It may be used from any thread of the process that made it.
 
     ``nameserver_hostname`` is HOST[:PORT]; None means the default of the command line. ``notice`` is called with a line of text
-    when the client has to wait, in the client's own thread. ``key_file`` has the cluster's key (default: SPARROW_KEY_FILE). That
-    thread runs until ``close()`` or the end of a ``with`` block. Raises ConfigurationError if the address or the key cannot be
-    used.
+    when the client has to wait, in the client's own thread. ``key_file`` has the cluster's key (default: SPARROW_KEY_FILE), and
+    ``allow_stock_pyro4`` is as on the command line. That thread runs until ``close()`` or the end of a ``with`` block. Raises
+    ConfigurationError if the address or the key cannot be used.
     """
 
     def __init__(
@@ -66,11 +66,13 @@ class SparrowClient:
         *,
         notice: Callable[[str], None] = lambda line: None,
         key_file: str | None = None,
+        allow_stock_pyro4: bool = False,
         settings: ClientSettings = ClientSettings(),
     ) -> None:
         if not callable(notice):
             raise TypeError(f"notice must be a function that takes a line of text, not {notice!r:.60}")
-        self._names = NameServer(*parse_address(nameserver_hostname), Security.of(key_file).key)
+        security = Security.of(key_file, allow_stock_pyro4=allow_stock_pyro4)
+        self._names = NameServer(*parse_address(nameserver_hostname), security.key)
         self._settings = settings
         self._process = os.getpid()
         self._closing = threading.Lock()  # nothing is given to the event loop between the last look at ``_closed`` and its end
@@ -269,7 +271,12 @@ def main(arguments: list[str] | None = None) -> int:
         print(printable(line), file=sys.stderr)
 
     try:
-        client = SparrowClient(options.nameserver, notice=(lambda line: None) if options.quiet else say, key_file=options.key_file)
+        client = SparrowClient(
+            options.nameserver,
+            notice=(lambda line: None) if options.quiet else say,
+            key_file=options.key_file,
+            allow_stock_pyro4=options.allow_stock_pyro4,
+        )
     except ConfigurationError as error:
         say(f"error: {error}")
         return ExitStatus.USAGE

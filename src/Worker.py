@@ -46,10 +46,10 @@ class Worker(Service):
     """The remote object ``sparrow.worker.<name>``.
 
     If ``name`` is None, it is the name of this host, with .2, .3 ... if that is taken. ``nameserver_hostname`` is HOST[:PORT]; None
-    means the default of the command line. ``host``, ``port``, ``key_file`` and ``insecure`` are as on the command line. The worker
-    serves in the calling thread with ``run()``, or in a thread of its own with ``start()`` and ``stop()`` or as a context manager.
-    Raises TypeError or ValueError if the name or the number of slots is not valid, and ConfigurationError if the key cannot be
-    used.
+    means the default of the command line. ``host``, ``port``, ``key_file``, ``insecure`` and ``allow_stock_pyro4`` are as on the
+    command line. The worker serves in the calling thread with ``run()``, or in a thread of its own with ``start()`` and ``stop()``
+    or as a context manager. Raises TypeError or ValueError if the name or the number of slots is not valid, and ConfigurationError
+    if the key cannot be used.
     """
 
     def __init__(
@@ -62,10 +62,11 @@ class Worker(Service):
         port: int = 0,
         key_file: str | None = None,
         insecure: bool = False,
+        allow_stock_pyro4: bool = False,
         settings: WorkerSettings = WorkerSettings(),
     ) -> None:
         names = names_of_this_host() if name is None else [worker_name(name)]
-        security = Security.of(key_file, insecure)
+        security = Security.of(key_file, insecure, allow_stock_pyro4)
         super().__init__((WORKERS + name for name in names), nameserver_hostname, host, port, security, settings.naming)
         self._slots = number(slots, "slots", least=1, most=settings.max_slots)
         self._settings = settings

@@ -20,6 +20,8 @@ from typing import Any
 
 import Pyro4
 
+from scripts.testbed.proxy import proxy_of
+
 ROOT = Path(__file__).resolve().parents[2]
 START_S = 60.0  # for all of it to be there, on a slow machine
 STOP_S = 3.0  # between asking a process to stop and killing it
@@ -48,7 +50,7 @@ def client_command(nameserver: str, *arguments: object) -> list[str]:
 class LocalCluster:
     """A context manager: the processes start with the block and end with it. ``logs`` is a folder with a log for each.
 
-    The name server is pyro4-ns, or with ``own_nameserver`` the one of src/NameServer.py.
+    The name server is pyro4-ns, or with a key or ``own_nameserver`` the one of src/NameServer.py.
     """
 
     def __init__(
@@ -61,7 +63,6 @@ class LocalCluster:
         own_nameserver: bool = False,
     ) -> None:
         self._wanted = (workers, slots, schedulers)
-        self._own_nameserver = own_nameserver
         self._log_level = log_level
         self._python = python
         self.address = "127.0.0.1"  # of the name server
@@ -74,7 +75,8 @@ class LocalCluster:
             self.key = Path(key_file).read_bytes().strip() if key_file else None
         except OSError as error:
             raise StartError(f"the key file cannot be read: {key_file}: {error.strerror}") from None
-        self.variables = {"PYRO_HMAC_KEY": self.key.decode()} if self.key else {}  # in the environment of what starts from now on
+        self._own_nameserver = own_nameserver or self.key is not None  # stock Pyro4 has no sessions
+        self.variables: dict[str, str] = {}  # in the environment of what starts from now on
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def __enter__(self) -> LocalCluster:
@@ -194,14 +196,9 @@ class LocalCluster:
         except Pyro4.errors.PyroError:
             return False
 
-    def proxy(self, name: str) -> Pyro4.Proxy:
+    def proxy(self, name: str) -> Any:
         """Returns a proxy of a remote object of this cluster. Raises NamingError if there is none of that name."""
-        host, _, port = self.nameserver.rpartition(":")
-        with Pyro4.locateNS(host, int(port), hmac_key=self.key) as names:
-            proxy = Pyro4.Proxy(names.lookup(name))
-        proxy._pyroHmacKey = self.key
-        proxy._pyroTimeout = 10.0
-        return proxy
+        return proxy_of(self.nameserver, name, self.key)
 
     def kill(self, name: str, number: int = signal.SIGKILL) -> None:
         """Send a signal to a process; after SIGKILL it is also forgotten."""

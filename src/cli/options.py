@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from src.cluster.registry import parse_address
-from src.rmi.security import KEY_FILE
+from src.rmi.security import KEY_FILE, STOCK_LOSS, STOCK_OPTION, STOCK_VARIABLE
 
 VERSION = "1.0.0"
 
@@ -53,6 +53,11 @@ def new_parser(description: str, epilog: str, nameserver: bool = True) -> argpar
         metavar="FILE",
         help=f"the key that all of a cluster share, made by scripts/new-key (default: ${KEY_FILE}, or else none)",
     )
+    parser.add_argument(
+        STOCK_OPTION,
+        action="store_true",
+        help=f"with a key, also talk with pyro4-ns and Pyro4 clients that have it; then {STOCK_LOSS} (or {STOCK_VARIABLE}=1)",
+    )
     parser.add_argument("--version", action="version", version=f"Sparrow on Pyro4 {VERSION}")
     return parser
 
@@ -81,5 +86,5 @@ def add_log_level(parser: argparse.ArgumentParser) -> None:
 
 
 def service_arguments(options: argparse.Namespace) -> dict[str, Any]:
-    """Returns the values of ``add_service_options``, and the key file, as keyword arguments of a service."""
-    return {name: getattr(options, name) for name in ("host", "port", "key_file", "insecure")}
+    """Returns the values of ``add_service_options``, and those that concern the key, as keyword arguments of a service."""
+    return {name: getattr(options, name) for name in ("host", "port", "key_file", "insecure", "allow_stock_pyro4")}

@@ -19,6 +19,7 @@ from src.rmi.errors import (
     LostError,
     NameStorageError,
     NamingError,
+    NotHereError,
     RefusedError,
     ServerFullError,
     SparrowError,
@@ -115,9 +116,7 @@ class NameServer:
             finally:
                 channel.close()
         except UnreachableError as error:
-            how = f"pyro4-ns -n {self.host} -p {self.port}"
-            if self.key is not None:
-                how = f"python NameServer.py --host {self.host} --port {self.port}"  # unlike pyro4-ns it takes a key file
+            how = f"python src/NameServer.py --host {self.host} --port {self.port}"
             raise UnavailableError(f"no name server at {self}; start one with: {how}") from error
         except WrongCredentialsError as error:
             raise AccessDeniedError(f"the name server at {error}") from error
@@ -190,6 +189,8 @@ class LiveNaming:
             channel = await Channel.open(uri, key=self._names.key, timeout_s=within_s)
         except UnreachableError:
             return Reached(False, None)
+        except NotHereError:
+            return Reached(True, "")
         except SparrowError:
             return Reached(True, None)
         channel.close()

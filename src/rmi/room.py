@@ -105,6 +105,9 @@ class Room(Generic[M]):
         self._names: dict[str, dict[M, None]] = {}  # name -> its members, the oldest first
         self._all_busy_until_s = float("-inf")
 
+    def __len__(self) -> int:
+        return len(self._places)
+
     def enter(self, member: M, ip: str, now_s: float) -> M | None:
         """Takes a place for a new connection from this IP address.
 

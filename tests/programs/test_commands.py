@@ -82,7 +82,9 @@ def test_help_teaches_and_the_version_is_told(script):
 def test_without_a_name_server_the_client_says_how_to_start_one():
     ended = client(NOBODY, "BATCH", 1, 1, 1, "--timeout", 0.5)
     assert ended.returncode == 69
-    assert ended.stderr.splitlines()[-1] == ("error: no name server at 127.0.0.1:9; start one with: pyro4-ns -n 127.0.0.1 -p 9")
+    assert ended.stderr.splitlines()[-1] == (
+        "error: no name server at 127.0.0.1:9; start one with: python src/NameServer.py --host 127.0.0.1 --port 9"
+    )
 
 
 @pytest.mark.parametrize("script", ["Scheduler.py", "Worker.py", "SparrowClient.py"])

@@ -7,7 +7,7 @@ import Pyro4
 
 from src.rmi import wire
 from src.rmi.channel import Channel
-from src.rmi.connection import Connection
+from src.rmi.connection import Connection, PendingReply
 from src.rmi.daemon import Daemon, expose
 from src.rmi.security import Security
 from src.rmi.settings import WireLimits
@@ -58,8 +58,10 @@ class Line(asyncio.Transport):
 class Ledger:
     """A remote object that keeps what it was told, and by whom."""
 
+    owed: PendingReply
+
     def __init__(self):
-        self.told = []
+        self.told: list[object] = []
 
     @expose
     def put(self, value):
@@ -68,14 +70,24 @@ class Ledger:
 
     @expose
     def owe(self):
-        Daemon.defer()
+        self.owed = Daemon.defer()
+
+    @expose
+    def settle(self):
+        """Answers the call of ``owe`` before its own."""
+        self.owed.answer("settled")
+        return "done"
+
+    @expose
+    def at_once(self):
+        Daemon.defer().answer("at once")
 
 
 class Post:
     """A daemon with a ledger, and who it was told has gone."""
 
     def __init__(self, name="sparrow.worker.host1", key=KEY, settings=None, host="127.0.0.1"):
-        self.gone = []
+        self.gone: list[object] = []
         extra = {} if settings is None else {"settings": settings}
         self.daemon = Daemon(host, security=Security(key), gone=lambda peer, connection: self.gone.append(peer), **extra)
         self.ledger = Ledger()
@@ -98,7 +110,7 @@ class Caller:
         self.channel = Channel(Pyro4.URI(str(uri)), key)
         self.line = Line(self.channel)
         self.ended = []  # of each call: its error, its value
-        self.lost = []
+        self.lost: list[bool] = []
         self.channel.on_lost = lambda: self.lost.append(True)
         self.greeting = asyncio.ensure_future(self.channel._greet({"name": "sparrow.scheduler.1"} if who is None else who))
 

@@ -17,9 +17,12 @@ from scripts.testbed.local_cluster import ROOT, LocalCluster
 from src.cli.logs import printable
 from src.rmi import wire
 from src.rmi.channel import Channel
-from src.rmi.errors import ConfigurationError, WrongCredentialsError
-from src.rmi.security import KEY_FILE, Security, read_key
+from src.rmi.errors import AccessDeniedError, ConfigurationError, WrongCredentialsError
+from src.rmi.security import KEY_FILE, STOCK_VARIABLE, Security, StockKey, read_key
 from src.rmi.settings import WireLimits
+from src.Scheduler import Scheduler
+from src.SparrowClient import SparrowClient
+from src.Worker import Worker
 from tests.support.live import client, eventually
 
 KEY = b"0123456789abcdef" * 4
@@ -177,8 +180,63 @@ def test_who_has_the_key_gets_work_done(keyed):
     for method in ("RANDOM", "BATCH+LATE_BINDING"):
         done = client(cluster, method, 2, 4, 0.01, "--json", "--key-file", path)
         assert done.returncode == 0, done.stderr
-    with cluster.proxy("sparrow.scheduler.1") as proxy:  # a stock proxy with the key
+
+
+def test_a_stock_proxy_with_the_key_hears_which_option_would_let_it_in(keyed):
+    cluster, _ = keyed
+    with cluster.proxy("sparrow.scheduler.1") as ours:
+        uri = ours._pyroUri
+    with Pyro4.Proxy(uri) as proxy:
+        proxy._pyroHmacKey = KEY
+        with pytest.raises(Pyro4.errors.CommunicationError, match="rejected: .*--allow-stock-pyro4"):
+            proxy._pyroBind()
+
+
+@pytest.fixture(scope="module")
+def stock_ns():
+    """The address of a stock name server with the key."""
+    command = [sys.executable, "-u", "-m", "Pyro4.naming", "-n", "127.0.0.1", "-p", "0", "-x"]
+    with subprocess.Popen(command, env={**os.environ, "PYRO_HMAC_KEY": KEY.decode()}, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        yield next(match[1] for line in process.stdout if (match := re.search(r"NS running on (\S+)", line)))
+        process.terminate()
+
+
+@pytest.mark.parametrize("program", ["Worker.py", "Scheduler.py", "SparrowClient.py BATCH 1 1 0"])
+def test_a_stock_name_server_with_the_key_is_refused_and_the_line_says_what_to_do(stock_ns, tmp_path, program):
+    name, *arguments = program.split()
+    done = run(name, *arguments, "--nameserver", stock_ns, "--key-file", made_key(tmp_path))
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (69, "", 1)
+    assert "start python src/NameServer.py in its place" in done.stderr
+    assert "--allow-stock-pyro4" in done.stderr
+
+
+def test_the_option_lets_a_cluster_use_a_stock_name_server_and_stock_clients_with_the_key(stock_ns, tmp_path):
+    key, port = made_key(tmp_path), int(stock_ns.rpartition(":")[2])
+    options = {"nameserver_hostname": stock_ns, "key_file": str(key), "allow_stock_pyro4": True}
+    with Scheduler("BATCH", **options), Worker("stock", **options), SparrowClient(stock_ns, key_file=str(key)) as ours:
+        with Pyro4.locateNS("127.0.0.1", port, hmac_key=KEY) as names:
+            proxy = Pyro4.Proxy(names.lookup("sparrow.scheduler.1"))
+        proxy._pyroHmacKey = KEY
+        eventually(lambda: proxy.stats()["workers"])
         assert proxy.schedule({"id": "stock", "durations_s": [0.0]})["id"] == "stock"
+        proxy._pyroRelease()
+        with pytest.raises(AccessDeniedError, match="--allow-stock-pyro4"):  # who does not say it, has not agreed to it
+            ours.run("BATCH", 1, 1, 0.0)
+        with SparrowClient(**options) as agreed:
+            assert not agreed.run("BATCH", 1, 1, 0.0)[0].failed
+
+
+def test_the_option_is_said_in_the_environment_too(tmp_path, monkeypatch):
+    key = str(made_key(tmp_path))
+    assert not isinstance(Security.of(key).key, StockKey)
+    assert isinstance(Security.of(key, allow_stock_pyro4=True).key, StockKey)
+    monkeypatch.setenv(STOCK_VARIABLE, "1")
+    assert isinstance(Security.of(key).key, StockKey)
+    assert Security.of().key is None
+    monkeypatch.setenv(STOCK_VARIABLE, "yes")
+    with pytest.raises(ConfigurationError, match="is 1 or 0, not 'yes'"):
+        Security.of(key)
 
 
 def test_who_has_not_the_key_hears_it_at_once(keyed, tmp_path):

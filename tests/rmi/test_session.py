@@ -42,6 +42,32 @@ def test_tags_are_the_hmac_that_the_protocol_names():
         assert session._Mac(key).tag(b"first", b"rest") == hmac.new(key, b"firstrest", hashlib.sha256).digest()
 
 
+def session_of(caller):
+    """The session of a caller that has greeted."""
+    assert caller.channel._session is not None
+    return caller.channel._session
+
+
+@pytest.mark.parametrize("key", [None, KEY], ids=["no key", "key"])
+def test_each_call_has_one_answer_whenever_that_is_given(key):
+    """A method may give the deferred answer before it returns, or another one that is due on the same connection."""
+
+    async def scenario():
+        post = Post(key=key)
+        caller, line = Caller(post.uri, key), post.accept()
+        line.protocol.data_received(await caller.greet())
+        caller.hear(line.take())
+        line.protocol.data_received(caller.line.take())
+        for method in ("at_once", "owe", "settle"):
+            line.protocol.data_received(caller.call(method))
+        caller.hear(line.take())
+        assert caller.ended == [(None, "at once"), (None, "settled"), (None, "done")]
+        assert not line.protocol.busy
+        post.daemon.stop()
+
+    run(scenario)
+
+
 # Without the key
 
 
@@ -313,7 +339,7 @@ def test_nothing_large_is_read_before_the_handshake_is_complete():
         line.protocol.data_received(await caller.greet())
         caller.hear(line.take())
         caller.line.take()
-        line.protocol.data_received(caller.channel._session.seal(message.MSG_INVOKE, bytes(5000), 1)[:40])
+        line.protocol.data_received(session_of(caller).seal(message.MSG_INVOKE, bytes(5000), 1)[:40])
         assert line.ended
         post.daemon.stop()
 
@@ -339,7 +365,7 @@ def test_in_a_session_there_are_only_plain_calls():
         for flags in (message.FLAGS_BATCH, message.FLAGS_ONEWAY, message.FLAGS_META_ON_CONNECT):
             caller, line, _ = await connected(post)
             data = dump_call(WORKER, "put", (1,), {})
-            line.protocol.data_received(caller.channel._session.seal(message.MSG_INVOKE, data, 1, flags))
+            line.protocol.data_received(session_of(caller).seal(message.MSG_INVOKE, data, 1, flags))
             assert line.ended
         assert post.ledger.told == []
         post.daemon.stop()
