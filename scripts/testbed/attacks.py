@@ -15,6 +15,7 @@ import sys
 import time
 import zlib
 from collections.abc import Generator
+from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 from typing import Callable, NamedTuple
@@ -23,7 +24,8 @@ from Pyro4 import message
 
 from scripts.testbed import mutations
 from scripts.testbed.attacks_dashboard import DASHBOARD_ATTACKS
-from scripts.testbed.target import Target, held, reset, send, was_closed
+from scripts.testbed.attacks_key import KEY_ATTACKS, recorded_conversation
+from scripts.testbed.target import GREETING, Piece, Target, held, reset, send, was_closed
 from src.rmi import wire
 from src.rmi.serializer import dump_call
 from src.rmi.settings import WireLimits
@@ -107,7 +109,7 @@ def claims(target: Target, rng: random.Random) -> Steps:
         )
         if not target.object_id:
             claimed = b"GET /sparrow HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2147483647\r\n\r\n"
-        send(target, rng.choice((b"", target.opening())), claimed, b"\0" * 100_000)
+        send(target, rng.choice((b"", GREETING)), claimed, b"\0" * 100_000)
         yield
 
 
@@ -116,8 +118,8 @@ def bomb(target: Target, rng: random.Random) -> Steps:
     squeezed = zlib.compress(b"# serpent utf-8 python3.2\n" + b" " * 100_000_000)
     while True:
         kind = rng.choice((message.MSG_CONNECT, message.MSG_INVOKE))
-        bombed = message.Message(kind, squeezed, wire.SERPENT_ID, message.FLAGS_COMPRESSED, 0, hmac_key=target.key).to_bytes()
-        send(target, rng.choice((b"", target.opening())), bytes(bombed))
+        bombed = message.Message(kind, squeezed, wire.SERPENT_ID, message.FLAGS_COMPRESSED, 0).to_bytes()
+        send(target, rng.choice((b"", GREETING)), bytes(bombed))
         yield
 
 
@@ -130,9 +132,9 @@ def nested(target: Target, rng: random.Random) -> Steps:
     while True:
         for payload in [one for some in zip_longest(wide, texts, deep) for one in some if one is not None]:
             if len(payload) < WireLimits.max_greeting_bytes and rng.random() < 0.5:
-                send(target, mutations.sealed((message.MSG_CONNECT, head + payload), 0, target.key))
+                send(target, mutations.opened((message.MSG_CONNECT, head + payload), target.key))
             else:
-                send(target, target.opening(), mutations.sealed((message.MSG_INVOKE, head + call % payload), 1, target.key))
+                send(target, GREETING, partial(mutations.sealed, (message.MSG_INVOKE, head + call % payload), 1))
             yield
 
 
@@ -148,16 +150,17 @@ def hoard(target: Target, rng: random.Random) -> Steps:
                 mutations.header(message.MSG_INVOKE, WireLimits.max_payload_bytes) if target.object_id else b"GET /" + b"a" * 16_000
             )
             with contextlib.suppress(OSError):
-                peer.sendall(target.opening() + begun + bytes(WireLimits.max_payload_bytes - 1 if target.object_id else 1))
+                target.greet(peer)
+                peer.sendall(begun + bytes(WireLimits.max_payload_bytes - 1 if target.object_id else 1))
             yield
 
 
 def mutated(target: Target, rng: random.Random) -> Steps:
     """Valid messages with something wrong in them, mostly after a greeting as it should be."""
-    mutator = mutations.Mutator(target.parts(), rng, target.key)
+    mutator = mutations.Mutator(target.parts(), rng)
     while True:
-        pieces = [target.opening()] if rng.random() < 0.8 else []
-        pieces += [mutator.mutant() for _ in range(rng.choice((1, 1, 1, 4)))]
+        pieces: list[Piece] = [GREETING] if rng.random() < 0.8 else []
+        pieces += [mutator.mutant] * rng.choice((1, 1, 1, 4))
         if not target.object_id:
             pieces = [mutator.mutated(target.opening())]
         send(target, *pieces)
@@ -167,7 +170,7 @@ def mutated(target: Target, rng: random.Random) -> Steps:
 def replayed(target: Target, rng: random.Random) -> Steps:
     """A conversation of our programs that was recorded, again and again, whole or from its middle."""
     if target.object_id:
-        recorded = [mutations.sealed(part, seq, target.key) for seq, part in enumerate(target.parts(ours=True))]
+        recorded = recorded_conversation(target)
     else:
         recorded = [target.opening()] * 5
     while True:
@@ -183,7 +186,7 @@ def greedy(target: Target, rng: random.Random) -> Steps:
             {"id": f"greedy{rng.getrandbits(64):x}", "durations_s": [0.0] * MAX_TASKS, "method": "RANDOM", "wait": False}
         )
         call = dump_call(target.object_id, "schedule", (job,), {})
-        answer = send(target, target.opening(), mutations.sealed((message.MSG_INVOKE, call), 1, target.key))
+        answer = send(target, GREETING, partial(mutations.sealed, (message.MSG_INVOKE, call), 1))
         if b"accepted" not in answer and b"try later" not in answer:
             raise TimeoutError("neither accepted nor told to try later")
         yield
@@ -231,6 +234,7 @@ ATTACKS = {
     "greedy": Attack(greedy, 20, on_dashboard=False, on_workers=False, occupies=True),
     "lying": Attack(lying, 50, on_dashboard=False, on_workers=False),
     **{name: Attack(*row) for name, row in DASHBOARD_ATTACKS.items()},
+    **{name: Attack(*row) for name, row in KEY_ATTACKS.items()},
 }
 
 

@@ -10,8 +10,9 @@ from typing import Callable
 import Pyro4
 from Pyro4 import message
 
-from src.rmi import wire
+from src.rmi import session, wire
 from src.rmi.serializer import dump, dump_call
+from src.rmi.session import Session
 from src.sparrow import messages as m
 
 Part = tuple[int, bytes]  # kind, payload: one message before it gets its header
@@ -120,70 +121,83 @@ def to_client(answer: str) -> list[Part]:
     ]
 
 
-def sealed(part: Part, seq: int = 0, key: bytes | None = None) -> bytes:
-    """Returns the bytes of a message with the right checksum, and the right digest if there is a key."""
-    return wire.to_bytes(part[0], part[1], seq, key)
+def sealed(part: Part, seq: int = 0, within: Session | None = None) -> bytes:
+    """Returns the bytes of a message with the right checksum, and with the right seal if it is said within a session."""
+    kind, payload = part
+    return wire.to_bytes(kind, payload, seq) if within is None else within.seal(kind, payload, seq)
+
+
+def opened(part: Part, key: bytes | None) -> bytes:
+    """Returns the bytes of a greeting of a client, with the right tag if there is a key, whatever its kind and payload."""
+    kind, payload = part
+    return (
+        wire.to_bytes(kind, payload, 0) if key is None else session.signed_greeting(key, kind, payload, 0, session.CLIENT_GREETS)[0]
+    )
 
 
 class Mutator:
-    """Makes mutants of valid messages. ``key`` is the target's: then many mutants carry the right digest, others none."""
+    """Makes mutants of valid messages."""
 
-    def __init__(self, parts: Sequence[Part], rng: random.Random, key: bytes | None = None) -> None:
+    def __init__(self, parts: Sequence[Part], rng: random.Random) -> None:
         self._parts = parts
-        self._rng = rng
-        self._key = key
+        self.rng = rng
+        self._within: Session | None = None
 
-    def mutant(self) -> bytes:
-        """Returns a message with something wrong in it, ready to be sent."""
-        return self._rng.choice((self._inside, self._inside, self._of_the_header, self._outside, self._without_a_key))()
+    def mutant(self, within: Session | None = None) -> bytes:
+        """Returns a message with something wrong in it, ready to be sent. Within a session many carry the right seal."""
+        self._within = within
+        return self.rng.choice((self._inside, self._inside, self._of_the_header, self._outside, self._without_a_key))()
 
     def _part(self) -> Part:
-        return self._rng.choice(self._parts)
+        return self.rng.choice(self._parts)
 
     def _seq(self) -> int:
-        return self._rng.choice((0, 1, 2, 0xFFFF, self._rng.randrange(0x10000)))
+        return self.rng.choice((0, 1, 2, 0xFFFF, self.rng.randrange(0x10000)))
 
     def _inside(self) -> bytes:
-        """The payload is mutated; checksum and digest are right."""
+        """The payload is mutated; checksum and seal are right."""
         kind, payload = self._part()
-        return sealed((kind, self.mutated(payload)), self._seq(), self._key)
+        return sealed((kind, self.mutated(payload)), self._seq(), self._within)
 
     def _of_the_header(self) -> bytes:
         """The header's fields are anything at all, with the right checksum."""
-        rng = self._rng
+        rng = self.rng
         kind, payload = self._part()
         kind = rng.choice((kind, rng.randrange(8), rng.randrange(0x10000)))
         flags = rng.choice((0, rng.choice(FLAGS), rng.choice(FLAGS) | rng.choice(FLAGS), rng.randrange(0x10000)))
+        if self._within is not None:
+            return self._within.seal(kind, payload, self._seq(), flags)
         serializer = rng.choice((wire.SERPENT_ID, rng.randrange(8), rng.randrange(0x10000)))
         annotations = rng.choice((None, {"CORR": b"x" * rng.choice((16, 3))}, {"ABCD": rng.randbytes(rng.randrange(5000))}))
-        return bytes(message.Message(kind, payload, serializer, flags, self._seq(), annotations, self._key).to_bytes())
+        return bytes(message.Message(kind, payload, serializer, flags, self._seq(), annotations).to_bytes())
 
     def _outside(self) -> bytes:
-        """The whole message is mutated, so that checksum and digest are mostly wrong."""
-        return self.mutated(sealed(self._part(), self._seq(), self._key))
+        """The whole message is mutated, so that checksum and seal are mostly wrong."""
+        return self.mutated(sealed(self._part(), self._seq(), self._within))
 
     def _without_a_key(self) -> bytes:
-        """A valid message of somebody who has no key, or another one."""
-        return sealed(self._part(), self._seq(), self._rng.choice((None, b"another key")))
+        """A valid message of somebody who has no key, or another one: without a signature, or with that of stock Pyro4."""
+        kind, payload = self._part()
+        return wire.to_bytes(kind, payload, self._seq(), self.rng.choice((None, b"another key")))
 
     def mutated(self, data: bytes) -> bytes:
         """Returns these bytes with one to five changes."""
-        for _ in range(self._rng.choice((1, 1, 1, 2, 5))):
-            data = self._rng.choice(self._WAYS)(self, data)
+        for _ in range(self.rng.choice((1, 1, 1, 2, 5))):
+            data = self.rng.choice(self._WAYS)(self, data)
         return data
 
     def _flipped(self, data: bytes) -> bytes:
         changed = bytearray(data or b"\0")
-        for _ in range(self._rng.choice((1, 1, 3, 20))):
-            changed[self._rng.randrange(len(changed))] = self._rng.randrange(256)
+        for _ in range(self.rng.choice((1, 1, 3, 20))):
+            changed[self.rng.randrange(len(changed))] = self.rng.randrange(256)
         return bytes(changed)
 
     def _truncated(self, data: bytes) -> bytes:
-        return data[: self._rng.randrange(len(data) + 1)]
+        return data[: self.rng.randrange(len(data) + 1)]
 
     def _doubled(self, data: bytes) -> bytes:
         start, end = self._cut(data)
-        return data[:end] + data[start:end] * self._rng.choice((1, 1, 2, 30)) + data[end:]
+        return data[:end] + data[start:end] * self.rng.choice((1, 1, 2, 30)) + data[end:]
 
     def _spliced(self, data: bytes) -> bytes:
         other = self._part()[1]
@@ -196,13 +210,13 @@ class Mutator:
     def _poisoned(self, data: bytes) -> bytes:
         """A piece, best a whole value, is replaced by something nasty."""
         places = [place for place, byte in enumerate(data) if byte in b",:()[]{}'\""]
-        start = self._rng.choice(places) + 1 if places else 0
-        end = self._rng.choice([place for place in places if place >= start] or [start])
-        return data[:start] + self._rng.choice(NASTY) + data[end:]
+        start = self.rng.choice(places) + 1 if places else 0
+        end = self.rng.choice([place for place in places if place >= start] or [start])
+        return data[:start] + self.rng.choice(NASTY) + data[end:]
 
     def _cut(self, data: bytes) -> tuple[int, int]:
-        start = self._rng.randrange(len(data) + 1)
-        return start, min(len(data), start + self._rng.choice((1, 4, 20, len(data))))
+        start = self.rng.randrange(len(data) + 1)
+        return start, min(len(data), start + self.rng.choice((1, 4, 20, len(data))))
 
     _WAYS: tuple[Callable[[Mutator, bytes], bytes], ...] = (
         _flipped,

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import enum
 import socket
 import struct
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, Optional, Union
+
+from Pyro4 import message
 
 from scripts.testbed import mutations
+from src.rmi import wire
+from src.rmi.session import ClientHandshake, Session
+from src.rmi.settings import WireLimits
 
 PATIENCE_S = 10.0  # for the target to answer or to hang up: a greeting has 5 s, a request to the dashboard 4 s
 PORTS = ("scheduler", "worker", "nameserver", "dashboard")
@@ -38,20 +44,63 @@ class Target(NamedTuple):
         """Returns a valid beginning of a conversation."""
         if not self.object_id:
             return b"GET /sparrow/status HTTP/1.1\r\nHost: localhost\r\n\r\n"
-        return mutations.sealed(mutations.greeting(), 0, self.key)
+        return mutations.sealed(mutations.greeting()) if self.key is None else self.handshake(self.key).greeting("a client")
+
+    def greet(self, peer: socket.socket) -> Session | None:
+        """Say a valid beginning of a conversation; with a key wait for the answer, and complete the handshake."""
+        if self.key is None or not self.object_id:
+            peer.sendall(self.opening())
+            return None
+        handshake = self.handshake(self.key)
+        session = self.complete(peer, handshake, handshake.greeting("a client"))
+        if session is not None:
+            peer.sendall(session.seal(message.MSG_PING, b"", 0))
+        return session
+
+    def complete(self, peer: socket.socket, handshake: ClientHandshake, greeting: bytes) -> Session | None:
+        """Say this greeting of that handshake. Returns the session, or None if the target refuses it."""
+        peer.sendall(greeting)
+        return handshake.answered(f"{self.host}:{self.port}", _next_frame(peer))
+
+    def handshake(self, key: bytes) -> ClientHandshake:
+        """Returns a new handshake with the target."""
+        return ClientHandshake(key, f"{self.object_id}@{self.host}:{self.port}")
 
 
-def send(target: Target, *pieces: bytes) -> bytes:
+class Greeting(enum.Enum):
+    """What ``send`` takes for a valid beginning of a conversation."""
+
+    VALID = enum.auto()
+
+
+GREETING = Greeting.VALID
+Piece = Union[bytes, Greeting, Callable[[Optional[Session]], bytes]]  # the last is called with the session, if there is one
+
+
+def send(target: Target, *pieces: Piece) -> bytes:
     """Send these on a new connection and close our direction. Returns what is answered until the target closes its own."""
     answer = b""
+    session = None
     with target.connect() as peer, contextlib.suppress(ConnectionError):
         for piece in pieces:
-            peer.sendall(piece)
+            if isinstance(piece, Greeting):
+                session = target.greet(peer)
+            else:
+                peer.sendall(piece if isinstance(piece, bytes) else piece(session))
         with contextlib.suppress(OSError):
             peer.shutdown(socket.SHUT_WR)
         while part := peer.recv(65536):
             answer += part
     return answer
+
+
+def _next_frame(peer: socket.socket) -> wire.Frame:
+    """Returns the next message. Raises ConnectionError if there is none."""
+    frames = wire.FrameReader(WireLimits.max_payload_bytes)
+    while part := peer.recv(65536):
+        for frame in frames.feed(part):
+            return frame
+    raise ConnectionError("no answer")
 
 
 def reset(peer: socket.socket) -> None:

@@ -75,7 +75,7 @@ _NONCE_START = _HEADER_END + len(_OPEN_HEAD)
 _OPENED_START = _NONCE_START + _NONCE_BYTES + _TAG_BYTES  # where the payload of a greeting begins
 _OPEN_BYTES = _OPENED_START - _HEADER_END
 
-_CLIENT_GREETS = b"sparrow/1 greeting of the client|"
+CLIENT_GREETS = b"sparrow/1 greeting of the client|"
 _DAEMON_GREETS = b"sparrow/1 greeting of the daemon|"
 _FROM_CLIENT = b"sparrow/1 from the client|"
 _FROM_DAEMON = b"sparrow/1 from the daemon|"
@@ -167,7 +167,7 @@ class ClientHandshake:
     def greeting(self, who: object) -> bytes:
         """Returns the first message of the conversation; ``who`` is what the client says of itself."""
         said = dump({"handshake": who, "target": self._target})
-        greeting, self._tag = _greeting(self._key, message.MSG_CONNECT, said, 0, _CLIENT_GREETS)
+        greeting, self._tag = signed_greeting(self._key, message.MSG_CONNECT, said, 0, CLIENT_GREETS)
         return greeting
 
     def answered(self, address: str, frame: wire.Frame) -> Session | None:
@@ -208,10 +208,12 @@ def answer_greeting(
         why = describe_rejection(key, True, has_stock_signature(frame, key))
         signed = wire.to_bytes(message.MSG_CONNECTFAIL, dump(why), frame.seq, key)  # stock Pyro4 reads nothing without a signature
         return Greeted(signed, None, None, why)
-    is_ours = theirs is Protection.SESSION and frame.kind == message.MSG_CONNECT and _is_greeting(key, frame, _CLIENT_GREETS)
+    is_ours = theirs is Protection.SESSION and frame.kind == message.MSG_CONNECT and _is_greeting(key, frame, CLIENT_GREETS)
     if not is_ours:
         why = describe_rejection(key, theirs is Protection.SESSION, False)
-        return Greeted(_greeting(key, message.MSG_CONNECTFAIL, dump(why), frame.seq, _DAEMON_GREETS + _NOBODY)[0], None, None, why)
+        return Greeted(
+            signed_greeting(key, message.MSG_CONNECTFAIL, dump(why), frame.seq, _DAEMON_GREETS + _NOBODY)[0], None, None, why
+        )
     tag, kind, session = _tag_of(frame), message.MSG_CONNECTFAIL, None
     told: object
     said, target = _read_greeting(read, frame.payload)
@@ -221,7 +223,7 @@ def answer_greeting(
         why, told = f"it wanted {target:.200}, and that is not here", {NOT_HERE: location}
     else:
         why, told, kind = "", who, message.MSG_CONNECTOK
-    answer, our_tag = _greeting(key, kind, dump(told), frame.seq, _DAEMON_GREETS + tag)
+    answer, our_tag = signed_greeting(key, kind, dump(told), frame.seq, _DAEMON_GREETS + tag)
     if not why:
         session = Session(_derived(key, _FROM_DAEMON, tag, our_tag), _derived(key, _FROM_CLIENT, tag, our_tag))
     return Greeted(answer, session, said, why)
@@ -237,7 +239,7 @@ def _read_greeting(read: Callable[[bytes], Any], payload: bytes) -> tuple[Any, s
     return said, target if isinstance(target, str) else None
 
 
-def _greeting(key: bytes, kind: int, data: bytes, seq: int, context: bytes) -> tuple[bytes, bytes]:
+def signed_greeting(key: bytes, kind: int, data: bytes, seq: int, context: bytes) -> tuple[bytes, bytes]:
     """Returns a message of the handshake, with a fresh nonce, and its tag."""
     header = wire.header_of(kind, 0, seq, len(data), _OPEN_BYTES)
     nonce = secrets.token_bytes(_NONCE_BYTES)

@@ -351,7 +351,7 @@ def test_a_greeting_that_cannot_be_read_is_refused(broken):
     async def scenario():
         post = Post()
         line = post.accept()
-        line.protocol.data_received(session._greeting(KEY, message.MSG_CONNECT, broken, 0, session._CLIENT_GREETS)[0])
+        line.protocol.data_received(session.signed_greeting(KEY, message.MSG_CONNECT, broken, 0, session.CLIENT_GREETS)[0])
         assert line.ended
         assert [frame.kind for frame in frames(line.take())] == [message.MSG_CONNECTFAIL]
         post.daemon.stop()
