@@ -7,6 +7,8 @@ import re
 import socket
 import subprocess
 import sys
+import threading
+import time
 
 import Pyro4
 import pytest
@@ -289,6 +291,68 @@ def test_the_dashboard_sees_a_cluster_with_a_key(keyed, monkeypatch):
     monkeypatch.setenv(KEY_FILE, str(path))
     with Dashboard(cluster.nameserver) as inside:
         eventually(lambda: inside.get("/sparrow/stats")["totals"]["workers"] == 2)
+
+
+class Squatter:
+    """Somebody without the key who listens on the port of a dead process and passes all that he hears on to living ones."""
+
+    def __init__(self, port, targets):
+        self._server = socket.create_server(("127.0.0.1", port))
+        self._targets = targets
+        self.heard: list[bytes] = []
+        self.answers: list[bytes] = []
+        self._threads = [threading.Thread(target=self._listen)]
+        self._threads[0].start()
+
+    def _listen(self):
+        with contextlib.suppress(OSError):
+            while True:
+                peer, _ = self._server.accept()
+                self._threads.append(threading.Thread(target=self._pass_on, args=(peer,)))
+                self._threads[-1].start()
+
+    def _pass_on(self, peer):
+        with peer, contextlib.suppress(OSError):
+            peer.settimeout(2)
+            greeting = peer.recv(65536)
+            self.heard.append(greeting)
+            peer.sendall(greeting)  # it is said back to whom it came from
+            for target in self._targets:
+                with socket.create_connection(target, timeout=2) as other, contextlib.suppress(OSError):
+                    other.sendall(b"".join(self.heard))
+                    self.answers.append(other.recv(65536))
+
+    def close(self):
+        self._server.shutdown(socket.SHUT_RDWR)
+        self._server.close()
+        for thread in self._threads:
+            thread.join()
+
+
+def test_a_stranger_on_the_ports_of_dead_workers_gets_nobodys_confidence(tmp_path, monkeypatch):
+    path = made_key(tmp_path)
+    monkeypatch.setenv(KEY_FILE, str(path))
+    with LocalCluster(workers=3) as cluster:
+        uris = {}
+        for name in ("sparrow.worker.host1", "sparrow.worker.host2", "sparrow.worker.host3", "sparrow.scheduler.1"):
+            with cluster.proxy(name) as proxy:
+                uris[name] = (proxy._pyroUri.host, proxy._pyroUri.port)
+        living = [uris["sparrow.worker.host3"], uris["sparrow.scheduler.1"]]
+        for name in ("host1", "host2"):
+            cluster.kill(name)
+        squatters = [Squatter(uris[f"sparrow.worker.{name}"][1], living) for name in ("host1", "host2")]
+        try:
+            eventually(lambda: all(squatter.heard for squatter in squatters), 20)
+            eventually(lambda: all(len(squatter.answers) > 1 for squatter in squatters), 20)
+            done = client(cluster, "BATCH+LATE_BINDING", 3, 4, 0.01, "--json", "--key-file", path)
+            assert done.returncode == 0, done.stderr
+            assert set(cluster.stats()["workers"]) == {"host3"}
+        finally:
+            for squatter in squatters:
+                squatter.close()
+    for answer in squatters[0].answers + squatters[1].answers:
+        kinds = [frame.kind for frame in wire.FrameReader(WireLimits.max_payload_bytes).feed(answer)]
+        assert set(kinds) == {message.MSG_CONNECTFAIL}
 
 
 # What others may ask, and what of theirs is shown

@@ -1,5 +1,6 @@
 """What somebody without the key may try with what passes between those who have it: nothing comes of any of it."""
 
+import asyncio
 import hashlib
 import hmac
 
@@ -7,11 +8,12 @@ import pytest
 from Pyro4 import message
 
 from src.rmi import session, wire
+from src.rmi.channel import Channel
 from src.rmi.errors import LostError, NotHereError, RefusedError, StockPeerError, WrongCredentialsError
 from src.rmi.security import StockKey
 from src.rmi.serializer import dump, dump_call
 from src.rmi.settings import DaemonSettings
-from tests.rmi.lines import KEY, Caller, Post, connected, frames, run
+from tests.rmi.lines import KEY, Caller, Line, Post, connected, frames, run
 
 SCHEDULER, WORKER = "sparrow.scheduler.1", "sparrow.worker.host1"
 
@@ -474,5 +476,22 @@ def test_without_a_key_a_name_server_is_greeted_under_any_address_and_so_with_on
         caller.hear(line.take())
         assert await caller.greeted() is None
         post.daemon.stop()
+
+    run(scenario)
+
+
+def test_the_connection_and_the_handshake_have_one_deadline_together():
+    """Somebody accepts at the very end of it, and says nothing."""
+
+    class Late(Channel):
+        async def _connect(self):
+            await asyncio.sleep(0.3)
+            Line(self)
+
+    async def scenario():
+        began = asyncio.get_running_loop().time()
+        with pytest.raises(LostError, match="has not answered in 0.4 s"):
+            await Late.open(f"PYRO:{WORKER}@127.0.0.1:1", timeout_s=0.4)
+        assert asyncio.get_running_loop().time() - began < 0.6
 
     run(scenario)
