@@ -298,15 +298,23 @@ def test_a_message_of_one_connection_counts_on_no_other():
 
 
 def test_a_message_said_back_to_its_sender_ends_the_connection():
+    """Also when its number is the next one that the sender expects."""
+
     async def scenario():
         post = Post()
         caller, line, _ = await connected(post)
-        call = caller.call("put", 1)
+        call = caller.call("put", 1)  # its message 1, after the one that completes the handshake
+        line.protocol.data_received(call)
+        caller.hear(line.take())  # the daemon's message 0
         caller.hear(call)
         assert caller.line.ended
-        line.protocol.data_received(call)
-        line.protocol.data_received(line.take())
-        assert line.ended
+        for value in range(2):
+            caller, line, _ = await connected(post)
+            calls = b"".join(caller.call("put", value) for _ in range(3))
+            line.protocol.data_received(calls)
+            answers = [frame.data for frame in frames(line.take())]
+            line.protocol.data_received(answers[value])
+            assert line.ended
         post.daemon.stop()
 
     run(scenario)
@@ -329,6 +337,23 @@ def test_a_false_answer_ends_calls_with_the_loss_of_the_connection_not_with_a_re
         errors = [error for error, _ in caller.ended]
         assert errors[-1] is not None
         assert all(error is None or isinstance(error, LostError) for error in errors)
+        post.daemon.stop()
+
+    run(scenario)
+
+
+def test_a_call_that_is_answered_with_a_signature_where_there_is_no_key_is_lost_not_refused():
+    async def scenario():
+        post = Post(key=None)
+        caller, line = Caller(post.uri, None), post.accept()
+        line.protocol.data_received(await caller.greet())
+        caller.hear(line.take())
+        line.protocol.data_received(caller.call("put", 1))
+        caller.hear(_signed_as_stock(line.take()))
+        ((error, _),) = caller.ended
+        assert isinstance(error, LostError)
+        assert "asks for a key" in str(error)
+        assert caller.lost == [True]
         post.daemon.stop()
 
     run(scenario)
