@@ -206,13 +206,6 @@ class Connection(asyncio.BufferedProtocol):
         if self.unsent_bytes > self._unsent_check_bytes:
             self.daemon.on_unsent()
 
-    def reply(self, seq: int, data: bytes) -> None:
-        """Send the result of the method that runs now, unless it has deferred its reply. It raises what ``send_result`` raises."""
-        if self.reply_deferred:
-            self.reply_deferred = False
-        else:
-            self.send_result(seq, data)
-
     def send_result(self, seq: int, data: bytes, flags: int = 0) -> None:
         """Send the result of a call, protected as this connection is. Raises MessageTooLargeError if one message cannot hold it."""
         if self.session is None:

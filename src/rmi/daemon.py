@@ -242,7 +242,9 @@ class Daemon(Pyro4.core.Daemon):
             target = self.objectsById.get(object_id)
             if target is None:
                 raise errors.DaemonError("unknown object")
-            connection.reply(seq, dump(util.getAttribute(target, method)(*arguments, **keywords)))
+            result = util.getAttribute(target, method)(*arguments, **keywords)
+            if not connection.reply_deferred:
+                connection.send_result(seq, dump(result))
         except Exception as error:
             self._sendExceptionResponse(connection, seq, wire.SERPENT_ID, error, None)
 
