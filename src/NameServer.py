@@ -1,9 +1,9 @@
-"""The name server program: Pyro4's name server behind the daemon of this project, for networks with hostile or faulty peers.
+"""The name server program: Pyro4's name server behind the daemon of this project.
 
     python NameServer.py [--host HOST] [--storage sql:FILE]
 
-Its remote object is that of ``pyro4-ns``. ``pyro4-ns`` is enough in a trusted network, but it has a thread for each of at most
-forty connections, so forty silent connections block it.
+Its remote object is that of ``pyro4-ns``, which is enough in a trusted network without a key. But that has a thread for each of at
+most forty connections, so forty silent connections block it, and with a key its conversations are not protected (``rmi.session``).
 """
 
 from __future__ import annotations
