@@ -94,5 +94,5 @@ def crowd(target: Target, rng: random.Random) -> Steps:
 # name -> the attack, acts a second, whether it makes sense at the dashboard, too
 KEY_ATTACKS: dict[str, tuple[Callable[[Target, random.Random], Steps], float, bool]] = {
     "tampered": (tampered, 50, False),
-    "crowd": (crowd, 1_500, False),
+    "crowd": (crowd, 750, False),
 }
