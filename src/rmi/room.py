@@ -19,10 +19,15 @@ outstanding, is closed. Only peers that say where they can be reached count, bec
 
 from __future__ import annotations
 
-import ipaddress
+import socket
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
+
+from src.rmi.security import LOOPBACK_6
+
+_IPV4_IN_IPV6 = bytes(10) + b"\xff\xff"  # before the IPv4 address of a peer, on a socket that takes both
+_NETWORK_BYTES = 8  # of an IPv6 address name its network; an IPv4 address has four in all
 
 M = TypeVar("M")  # what takes a place: a connection
 
@@ -31,18 +36,18 @@ class Queues(Generic[M]):
     """Members by address; those of each address in order. The address with most is found without looking at all of them."""
 
     def __init__(self) -> None:
-        self._queues: dict[str, OrderedDict[M, None]] = {}
-        self._by_size: dict[int, OrderedDict[str, None]] = {}  # how many members -> the addresses that have so many
+        self._queues: dict[bytes, OrderedDict[M, None]] = {}
+        self._by_size: dict[int, OrderedDict[bytes, None]] = {}  # how many members -> the addresses that have so many
         self._largest = 0
 
-    def add(self, address: str, member: M) -> OrderedDict[M, None]:
+    def add(self, address: bytes, member: M) -> OrderedDict[M, None]:
         """Adds a member as the newest of its address. Returns the queue that it is in now."""
         queue = self._queues.setdefault(address, OrderedDict())
         queue[member] = None
         self._resized(address, len(queue) - 1, len(queue))
         return queue
 
-    def remove(self, address: str, member: M) -> None:
+    def remove(self, address: bytes, member: M) -> None:
         """Removes a member."""
         queue = self._queues[address]
         del queue[member]
@@ -50,20 +55,20 @@ class Queues(Generic[M]):
         if not queue:
             del self._queues[address]
 
-    def of(self, address: str) -> OrderedDict[M, None]:
+    def of(self, address: bytes) -> OrderedDict[M, None]:
         """Returns the members of an address that has some, the oldest first. They may be moved, but not added or removed."""
         return self._queues[address]
 
-    def count(self, address: str) -> int:
+    def count(self, address: bytes) -> int:
         """Returns how many members an address has."""
         return len(self._queues.get(address, ()))
 
-    def addresses(self) -> Iterator[str]:
+    def addresses(self) -> Iterator[bytes]:
         """Yields the addresses, those with most members first."""
         for size in range(self._largest, 0, -1):
             yield from self._by_size.get(size, ())
 
-    def _resized(self, address: str, before: int, after: int) -> None:
+    def _resized(self, address: bytes, before: int, after: int) -> None:
         if before:
             same = self._by_size[before]
             del same[address]
@@ -81,7 +86,7 @@ class Place(Generic[M]):
 
     __slots__ = ("address", "name", "queue", "queues")
 
-    def __init__(self, member: M, address: str, queues: Queues[M]) -> None:
+    def __init__(self, member: M, address: bytes, queues: Queues[M]) -> None:
         self.address = address
         self.name: str | None = None
         self.queues = queues
@@ -178,7 +183,7 @@ class Room(Generic[M]):
         self._all_busy_until_s = now_s + self._look_again_s
         return None
 
-    def _of_a_larger_share(self, address: str) -> M | None:
+    def _of_a_larger_share(self, address: bytes) -> M | None:
         largest = next(self._useful.addresses(), None)
         if largest is None or self._useful.count(largest) <= self._useful.count(address) + 1:
             return None
@@ -190,13 +195,15 @@ class Room(Generic[M]):
         return next(silent, None) or next(idle, newest)
 
 
-def share_of(ip: str) -> str:
+def share_of(ip: str) -> bytes:
     """Returns the address that an IP address counts as: all of this machine are one, and all of one IPv6 network."""
+    text = ip.partition("%")[0]
     try:
-        address = ipaddress.ip_address(ip.partition("%")[0])
-    except ValueError:  # a transport without an IP address
-        return ip
-    address = getattr(address, "ipv4_mapped", None) or address
-    if address.is_loopback:
-        return "loopback"
-    return str(address) if address.version == 4 else str(ipaddress.ip_network((address, 64), strict=False))
+        packed = socket.inet_pton(socket.AF_INET6 if ":" in text else socket.AF_INET, text)
+    except OSError:  # a transport without an IP address
+        return ip.encode()
+    if packed.startswith(_IPV4_IN_IPV6) and len(packed) == 16:
+        packed = packed[len(_IPV4_IN_IPV6) :]
+    if packed == LOOPBACK_6 or len(packed) == 4 and packed[0] == 127:
+        return LOOPBACK_6
+    return packed[:_NETWORK_BYTES]

@@ -22,7 +22,7 @@ from Pyro4 import socketutil
 from src.rmi.errors import ConfigurationError
 from src.rmi.settings import KeyFileLimits
 
-_LOOPBACK_6 = bytes(15) + b"\1"  # ::1; the module ipaddress would take a quarter of a megabyte in each process
+LOOPBACK_6 = bytes(15) + b"\1"  # ::1; the module ipaddress would take a quarter of a megabyte in each process
 KEY_FILE = "SPARROW_KEY_FILE"  # the environment variable that names the key file if the command line does not
 STOCK_OPTION = "--allow-stock-pyro4"
 STOCK_VARIABLE = "SPARROW_ALLOW_STOCK_PYRO4"  # the environment variable that stands for the option if it is 1
@@ -97,7 +97,7 @@ def read_key(path: str, limits: KeyFileLimits = KeyFileLimits()) -> bytes:
 def is_loopback(address: str) -> bool:
     """Returns whether only this machine can reach this IP address."""
     if ":" in address:
-        return socket.inet_pton(socket.AF_INET6, address.partition("%")[0]) == _LOOPBACK_6
+        return socket.inet_pton(socket.AF_INET6, address.partition("%")[0]) == LOOPBACK_6
     return socket.inet_pton(socket.AF_INET, address)[0] == 127
 
 

@@ -45,7 +45,7 @@ import contextlib
 import enum
 import hashlib
 import hmac
-import secrets
+import os
 import struct
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -242,7 +242,7 @@ def _read_greeting(read: Callable[[bytes], Any], payload: bytes) -> tuple[Any, s
 def signed_greeting(key: bytes, kind: int, data: bytes, seq: int, context: bytes) -> tuple[bytes, bytes]:
     """Returns a message of the handshake, with a fresh nonce, and its tag."""
     header = wire.header_of(kind, 0, seq, len(data), _OPEN_BYTES)
-    nonce = secrets.token_bytes(_NONCE_BYTES)
+    nonce = os.urandom(_NONCE_BYTES)
     tag = hmac.digest(key, context + header + nonce + data, _HASH)
     return header + _OPEN_HEAD + nonce + tag + data, tag
 
