@@ -148,6 +148,12 @@ async def connected(post, caller=None):
     return caller, line, recorded
 
 
+def session_of(caller):
+    """The session of a caller that has greeted."""
+    assert caller.channel._session is not None
+    return caller.channel._session
+
+
 def frames(data):
     """The messages in these bytes."""
     return list(wire.FrameReader(WireLimits.max_payload_bytes).feed(data))
