@@ -1,6 +1,6 @@
 """The dashboard's web server: the page at /sparrow, and its data as JSON, from a sample of the cluster every second.
 
-python server.py [--host HOST] [--port PORT]
+python3 server.py [--host HOST] [--port PORT]
 """
 
 from __future__ import annotations
@@ -165,7 +165,7 @@ def main() -> int:
     """Runs the command, and returns its exit status."""
     parser = new_parser(
         "Serve the dashboard: a page that shows what the cluster does, and the same as JSON.",
-        "It waits for the name server (pyro4-ns), schedulers and workers, in any order; the page says what is missing.\n"
+        "It waits for the name server (src/NameServer.py), schedulers and workers, in any order; the page says what is missing.\n"
         "It only reads. It listens on this machine alone unless --host says otherwise.",
     )
     parser.add_argument("--host", default="localhost", help="the address to listen on (default: localhost)")

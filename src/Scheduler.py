@@ -170,7 +170,7 @@ def main() -> int:
     """Runs the command, and returns its exit status."""
     parser = new_parser(
         "Run a scheduler: it takes jobs from clients, samples workers for their tasks and reports how it went.",
-        "It waits for the name server (pyro4-ns) and finds the workers there; start and stop any of them in any order.\n"
+        "It waits for the name server (src/NameServer.py) and finds the workers there; start and stop any of them in any order.\n"
         "Several schedulers may run, on any machines: each needs a number of its own.",
     )
     add_service_options(parser)

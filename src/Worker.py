@@ -168,7 +168,7 @@ def main() -> int:
     """Runs the command, and returns its exit status."""
     parser = new_parser(
         "Run a worker: it takes tasks from schedulers and runs each in a slot. Start one on each machine.",
-        "It waits for the name server (pyro4-ns) and registers as sparrow.worker.NAME; schedulers find it there.\n"
+        "It waits for the name server (src/NameServer.py) and registers as sparrow.worker.NAME; schedulers find it there.\n"
         "Start and stop any of them in any order. On SIGINT or SIGTERM it hands back what it holds; a second one ends it at once.",
     )
     add_service_options(parser)

@@ -33,7 +33,7 @@ function allSteps({ nameserver, totals, schedulers }, method) {
       done: up > 0,
       yes: plural(up, "scheduler"),
       no: "No scheduler",
-      type: `python src/Scheduler.py${option}`,
+      type: `python3 src/Scheduler.py${option}`,
       where: "on any machine",
     },
     {
@@ -41,7 +41,7 @@ function allSteps({ nameserver, totals, schedulers }, method) {
       done: totals.workers > 0,
       yes: plural(totals.workers, "worker"),
       no: "No worker",
-      type: `python src/Worker.py${option}`,
+      type: `python3 src/Worker.py${option}`,
       where: "on each machine",
     },
     {
@@ -49,7 +49,7 @@ function allSteps({ nameserver, totals, schedulers }, method) {
       done: totals.jobs > 0,
       yes: plural(totals.jobs, "job"),
       no: "No job yet",
-      type: `python src/SparrowClient.py ${method} 10 10 1${option}`,
+      type: `python3 src/SparrowClient.py ${method} 10 10 1${option}`,
       where: "10 jobs of 10 tasks of 1 s",
     },
   ];
@@ -59,5 +59,5 @@ function nameserverCommand(address) {
   const colon = address.lastIndexOf(":");
   const [host, port] = [address.slice(0, colon), address.slice(colon + 1)];
   const local = host === "localhost" || host === "127.0.0.1";
-  return `pyro4-ns${local ? "" : ` -n ${host}`}${port === "9090" ? "" : ` -p ${port}`}`;
+  return `python3 src/NameServer.py${local ? "" : ` --host ${host}`}${port === "9090" ? "" : ` --port ${port}`}`;
 }

@@ -116,7 +116,7 @@ class NameServer:
             finally:
                 channel.close()
         except UnreachableError as error:
-            how = f"python src/NameServer.py --host {self.host} --port {self.port}"
+            how = f"python3 src/NameServer.py --host {self.host} --port {self.port}"
             raise UnavailableError(f"no name server at {self}; start one with: {how}") from error
         except WrongCredentialsError as error:
             raise AccessDeniedError(f"the name server at {error}") from error

@@ -113,7 +113,7 @@ def describe_key_mismatch(our_key: bytes | None, has_key: bool) -> str:
 def describe_stock_daemon() -> str:
     """Returns what is wrong with a peer that has our key and is stock Pyro4, for the user of the process that connected to it."""
     return (
-        "has our key but is stock Pyro4, as pyro4-ns is: start python src/NameServer.py in its place (best), or give all processes "
+        "has our key but is stock Pyro4, as pyro4-ns is: start python3 src/NameServer.py in its place (best), or give all "
         f"{STOCK_OPTION} (or {STOCK_VARIABLE}=1), with which {STOCK_LOSS}"
     )
 

@@ -173,7 +173,7 @@ def test_it_may_start_first_and_stops_at_once():
         with Dashboard(f"127.0.0.1:{port}") as dashboard:
             told = eventually(lambda one=dashboard: (s := one.get("/sparrow/stats")["nameserver"])["error"] and s)
             assert not told["up"]
-            assert "pyro4-ns" in told["error"]
+            assert "src/NameServer.py" in told["error"]
             assert dashboard.stop(number) == 0
             assert "Traceback" not in dashboard.log()
 

@@ -108,7 +108,7 @@ def test_everything_may_start_before_what_it_needs(tmp_path):
         said = tmp_path / "stderr"
         with said.open("w") as stderr:
             waiting = subprocess.Popen([*command, "--nameserver", own.nameserver], stdout=subprocess.PIPE, stderr=stderr, text=True)
-        eventually(lambda: "start one with: python src/NameServer.py" in said.read_text())
+        eventually(lambda: "start one with: python3 src/NameServer.py" in said.read_text())
         own.start_worker("host1")
         eventually(lambda: "waiting for the name server" in own.log("host1"))
         own.start_scheduler(1)

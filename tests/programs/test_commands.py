@@ -75,7 +75,7 @@ def test_help_teaches_and_the_version_is_told(script):
     shown = run(script, "--help")
     assert shown.returncode == 0
     assert "--nameserver HOST[:PORT]" in shown.stdout
-    assert "pyro4-ns" in shown.stdout or "example:" in shown.stdout
+    assert "src/NameServer.py" in shown.stdout or "example:" in shown.stdout
     assert run(script, "--version").stdout.startswith("Sparrow on Pyro4 ")
 
 
@@ -83,7 +83,7 @@ def test_without_a_name_server_the_client_says_how_to_start_one():
     ended = client(NOBODY, "BATCH", 1, 1, 1, "--timeout", 0.5)
     assert ended.returncode == 69
     assert ended.stderr.splitlines()[-1] == (
-        "error: no name server at 127.0.0.1:9; start one with: python src/NameServer.py --host 127.0.0.1 --port 9"
+        "error: no name server at 127.0.0.1:9; start one with: python3 src/NameServer.py --host 127.0.0.1 --port 9"
     )
 
 

@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 
 import Pyro4
 import pytest
@@ -72,7 +71,7 @@ def test_a_stock_name_server_with_the_key_is_refused_and_the_line_says_what_to_d
     name, *arguments = program.split()
     done = run(name, *arguments, "--nameserver", stock_ns, "--key-file", made_key(tmp_path))
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (69, "", 1)
-    assert "start python src/NameServer.py in its place" in done.stderr
+    assert "start python3 src/NameServer.py in its place" in done.stderr
     assert "--allow-stock-pyro4" in done.stderr
 
 
@@ -109,9 +108,7 @@ def test_who_has_not_the_key_hears_it_at_once(keyed, tmp_path):
     other = made_key(tmp_path)
     other.write_text("quite another key than theirs")
     for option, said in (((), "asks for a key"), (("--key-file", other), "has another key than we")):
-        began = time.monotonic()
-        done = client(cluster, "BATCH", 1, 1, 0, *option)
-        assert time.monotonic() - began < 5
+        done = client(cluster, "BATCH", 1, 1, 0, *option, timeout_s=14)  # it does not wait its 15 s for a name server to come
         assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (69, "", 1)
         assert said in done.stderr
         worker = run("Worker.py", "--nameserver", cluster.nameserver, *option)

@@ -32,18 +32,18 @@ test("afterwards only what is missing", () => {
 
 test("what to type names the name server only where it has to be named", () => {
   assert.deepEqual(commands(stats()), [
-    "pyro4-ns",
-    "python src/Scheduler.py",
-    "python src/Worker.py",
-    "python src/SparrowClient.py METHOD 10 10 1",
+    "python3 src/NameServer.py",
+    "python3 src/Scheduler.py",
+    "python3 src/Worker.py",
+    "python3 src/SparrowClient.py METHOD 10 10 1",
   ]);
   assert.deepEqual(commands(stats({ address: "lab:9091" })), [
-    "pyro4-ns -n lab -p 9091",
-    "python src/Scheduler.py --nameserver lab:9091",
-    "python src/Worker.py --nameserver lab:9091",
-    "python src/SparrowClient.py METHOD 10 10 1 --nameserver lab:9091",
+    "python3 src/NameServer.py --host lab --port 9091",
+    "python3 src/Scheduler.py --nameserver lab:9091",
+    "python3 src/Worker.py --nameserver lab:9091",
+    "python3 src/SparrowClient.py METHOD 10 10 1 --nameserver lab:9091",
   ]);
-  assert.equal(commands(stats({ address: "[::1]:9090" }))[0], "pyro4-ns -n [::1]");
+  assert.equal(commands(stats({ address: "[::1]:9090" }))[0], "python3 src/NameServer.py --host [::1]");
 });
 
 test("what is wrong with the name server is told, unless it is only missing", () => {
