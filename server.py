@@ -14,7 +14,6 @@ import argparse
 import asyncio
 import gzip
 import hashlib
-import signal
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from pathlib import Path
@@ -25,6 +24,7 @@ from src.cli.logs import log, log_to_stderr
 from src.cli.options import add_log_level, new_parser, port_number
 from src.cli.process import run_service
 from src.cli.program import run_program
+from src.cluster.signals import StopSignals
 from src.dashboard import prometheus
 from src.dashboard.details import TryLaterError, UnknownError
 from src.dashboard.documents import Document
@@ -33,6 +33,7 @@ from src.dashboard.http_messages import Header, Request, Response, text_response
 from src.dashboard.monitor import DocumentFuture, Monitor
 from src.dashboard.request_head import is_host
 from src.dashboard.webserver import WebServer
+from src.rmi.listening import loopback_warning
 from src.rmi.security import Security
 
 WEB = Path(__file__).resolve().parent / "web"
@@ -132,17 +133,17 @@ def _error(status: HTTPStatus, why: str, headers: tuple[Header, ...] = ()) -> Re
     return Response(Document.of({"error": why}).body, JSON, status, headers=headers)
 
 
-async def serve(monitor: Monitor, host: str, port: int, other_names: Iterable[str] = ()) -> None:
-    """Serves until SIGINT or SIGTERM, to requests for ``host``, localhost, any address, and ``other_names``.
+async def serve(monitor: Monitor, host: str, port: int, signals: StopSignals, other_names: Iterable[str] = ()) -> None:
+    """Serves until one of these signals comes, to requests for ``host``, localhost, any address, and ``other_names``.
 
     Raises UnavailableError if it cannot listen, or if the name server's host does not resolve.
     """
     stopping = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as SIGINT is in a background job of a shell
-            asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    signals.call(lambda number: stopping.set())
     server = WebServer(Site(monitor, static_files(WEB)).respond, HEADERS, AllowedHosts([host, *other_names]))
     port = await server.listen(host, port)
+    if (warning := loopback_warning(host, server.address)) is not None:
+        log.warning("%s", warning)
     await monitor.names.resolve()
     monitor.start()
     try:
@@ -185,7 +186,8 @@ def main() -> int:
 
     def run() -> None:
         monitor = Monitor(arguments.nameserver, Security.of(arguments.key_file, allow_stock_pyro4=arguments.allow_stock_pyro4).key)
-        asyncio.run(serve(monitor, arguments.host, arguments.port, arguments.allow_host))
+        with StopSignals() as signals:
+            asyncio.run(serve(monitor, arguments.host, arguments.port, signals, arguments.allow_host))
 
     return run_service(run)
 

@@ -4,6 +4,8 @@
 
 Its remote object is that of ``pyro4-ns``, which is enough in a trusted network without a key. But that has a thread for each of at
 most forty connections, so forty silent connections block it, and with a key its conversations are not protected (``rmi.session``).
+Here the name of a scheduler or worker is removed when it has not been renewed for a minute, and is taken over from a dead one in
+one step.
 """
 
 from __future__ import annotations
@@ -19,7 +21,6 @@ import argparse
 import asyncio
 import logging
 import os
-import signal
 from typing import Any
 
 from src.cli.logs import log_to_stderr
@@ -27,7 +28,9 @@ from src.cli.options import add_service_options, new_parser
 from src.cli.process import run_service
 from src.cli.program import run_program
 from src.cluster.registry import parse_address
+from src.cluster.signals import StopSignals
 from src.rmi.daemon import Daemon
+from src.rmi.listening import described
 from src.rmi.nameserver import serve_names, storage_of
 from src.rmi.security import Security
 
@@ -42,19 +45,18 @@ def _storage(text: str) -> Any:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-async def serve(host: str, port: int, storage: Any, security: Security) -> None:
-    """Serves until SIGINT or SIGTERM.
+async def serve(host: str, port: int, storage: Any, security: Security, signals: StopSignals) -> None:
+    """Serves until one of these signals comes.
 
     Raises UnavailableError if it cannot listen on the address, and ConfigurationError if that needs a key or ``--insecure``.
     """
     stopping = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as SIGINT is in a background job of a shell
-            asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    signals.call(lambda number: stopping.set())
     daemon = Daemon(host, port, security)
     names = serve_names(daemon, storage)
     await daemon.serve()
-    log.info("the name server is ready at %s, with %d names", daemon.locationStr, names.count())
+    where = described(daemon.locationStr, daemon.sock.getsockname()[0])
+    log.info("the name server is ready at %s, with %d names", where, names.count())
     await stopping.wait()
     daemon.stop()
     storage.close()
@@ -76,7 +78,8 @@ def run() -> None:
     arguments = parser.parse_args()
     log_to_stderr(arguments.log_level)
     security = Security.of(arguments.key_file, arguments.insecure, arguments.allow_stock_pyro4)
-    asyncio.run(serve(arguments.host, arguments.port, arguments.storage, security))
+    with StopSignals() as signals:
+        asyncio.run(serve(arguments.host, arguments.port, arguments.storage, security, signals))
 
 
 def main() -> int:

@@ -149,6 +149,9 @@ class Scheduler(Service):
         self._node = SchedulerNode(address, self._host_of_node, self._rng, self._default_method, self._settings)
         self._host_of_node.node = self._node
 
+    def _not_named(self) -> None:
+        self._node.close()
+
     async def _opened(self) -> None:
         self._node.start()
         await self._host_of_node.first_look.wait()

@@ -115,6 +115,9 @@ class Worker(Service):
         self._node = host.node = WorkerNode(address, host, self._slots, self._settings)
         self._host_of_node = host
 
+    def _not_named(self) -> None:
+        self._node.close()
+
     async def _opened(self) -> None:
         try:
             schedulers = await self.names.list(SCHEDULERS)

@@ -23,7 +23,7 @@ ALLOWED = {
     "Worker": {"cli", "cluster", "rmi", "sparrow"},
     "SparrowClient": {"Job", "cli", "cluster", "rmi", "sparrow"},
     "NameServer": {"cli", "cluster", "rmi"},
-    "server": {"cli", "dashboard", "rmi"},
+    "server": {"cli", "cluster", "dashboard", "rmi"},
 }
 PURE = ("sparrow", "simulation")
 IMPURE = {"asyncio", "ctypes", "datetime", "logging", "multiprocessing", "os", "select", "selectors", "signal", "socket"}

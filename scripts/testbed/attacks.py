@@ -25,6 +25,7 @@ from Pyro4 import message
 from scripts.testbed import mutations
 from scripts.testbed.attacks_dashboard import DASHBOARD_ATTACKS
 from scripts.testbed.attacks_key import KEY_ATTACKS, recorded_conversation
+from scripts.testbed.attacks_naming import nowhere
 from scripts.testbed.target import GREETING, Piece, Target, held, reset, send, was_closed
 from src.rmi import wire
 from src.rmi.serializer import dump_call
@@ -233,6 +234,7 @@ ATTACKS = {
     "replayed": Attack(replayed, 50),
     "greedy": Attack(greedy, 20, on_dashboard=False, on_workers=False, occupies=True),
     "lying": Attack(lying, 50, on_dashboard=False, on_workers=False),
+    "nowhere": Attack(nowhere, 1_000, on_dashboard=False, on_workers=False),
     **{name: Attack(*row) for name, row in DASHBOARD_ATTACKS.items()},
     **{name: Attack(*row) for name, row in KEY_ATTACKS.items()},
 }

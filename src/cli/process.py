@@ -8,6 +8,7 @@ from collections.abc import Callable
 from src.cli.exit_status import ExitStatus
 from src.cli.logs import log
 from src.cli.streams import OutputError
+from src.cluster.signals import ignore_signals
 from src.rmi.errors import ConfigurationError, SparrowError, UnavailableError
 from src.rmi.settings import DaemonSettings
 
@@ -42,4 +43,6 @@ def run_service(run: Callable[[], None]) -> ExitStatus:
         log.error("unexpected %s: %s (--log-level debug shows where)", type(error).__name__, error)
         log.debug("where it happened", exc_info=error)
         return ExitStatus.TASK_FAILED
+    finally:
+        ignore_signals()
     return ExitStatus.OK

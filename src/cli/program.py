@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import traceback
 from collections.abc import Callable
-from types import FrameType
 from typing import NoReturn
 
 from src.cli import streams
 from src.cli.exit_status import ExitStatus
 from src.cli.logs import printable
-
-
-class TerminatedError(KeyboardInterrupt):
-    """Raised in the main thread by SIGTERM, in programs that do not handle it in another way."""
+from src.cluster.signals import TerminatedError, ignore_signals, interrupt_once
 
 
 def run_program(main: Callable[[], int]) -> NoReturn:
@@ -24,10 +19,7 @@ def run_program(main: Callable[[], int]) -> NoReturn:
     Signals that are ignored when the program starts, as SIGINT is in a background job of a shell script, stay ignored.
     """
     streams.prepare()
-    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, _terminate)
+    interrupt_once()
     try:
         status = main()
     except SystemExit as end:  # of argparse
@@ -38,18 +30,12 @@ def run_program(main: Callable[[], int]) -> NoReturn:
         status = _output_lost(error)
     except Exception as error:
         status = _unexpected(error)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, signal.SIG_DFL)  # all is done: another Ctrl-C ends the process without a traceback
+    ignore_signals()
     try:
         sys.stdout.flush()
     except streams.OutputError as error:
         status = _output_lost(error)
     sys.exit(status)
-
-
-def _terminate(number: int, frame: FrameType | None) -> None:
-    raise TerminatedError
 
 
 def interruption(error: KeyboardInterrupt) -> ExitStatus:

@@ -54,6 +54,7 @@ class LiveClientHost:
         self.now = time.monotonic
         self._submissions, self._notice = submissions, notice
         self.finish, self.fail = submissions.finish, submissions.fail
+        names.say_slow = self.say
 
     def say(self, line: str) -> None:
         """Shows a line to the user. An error of the function that does it must not stop the node in the middle of a step."""

@@ -74,7 +74,7 @@ class LiveHost:
         if failure is None:
             link.not_yet("its name is not in the name server")
         elif isinstance(failure, UnreachableError):
-            link.unreachable(str(failure))
+            link.unreachable(str(failure), nobody_there=isinstance(failure.__cause__, ConnectionRefusedError))
         elif isinstance(failure, (LostError, UnavailableError)):
             link.not_yet(str(failure))
         elif isinstance(failure, SparrowError):

@@ -6,10 +6,13 @@ No connection is kept open: the stock name server has forty threads, one for eac
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
 import re
 import socket
+import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from src.rmi.channel import NAME_SERVER, Channel
@@ -19,7 +22,6 @@ from src.rmi.errors import (
     LostError,
     NameStorageError,
     NamingError,
-    NotHereError,
     RefusedError,
     ServerFullError,
     SparrowError,
@@ -27,11 +29,11 @@ from src.rmi.errors import (
     UnreachableError,
     WrongCredentialsError,
 )
-from src.sparrow.names import Reached
 from src.sparrow.settings import NamingSettings
 
 REMIND_S = 30.0  # between two lines in the log that say what this process still waits for
 
+_OURS_TO_BLAME = (errno.EMFILE, errno.ENFILE, socket.EAI_AGAIN)  # no descriptor is left, no host name can be resolved at present
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 
 log = logging.getLogger("sparrow.naming")
@@ -69,21 +71,42 @@ def parse_address(text: str | None) -> tuple[str, int]:
 
 
 class NameServer:
-    """The name server at one address. Every method raises UnavailableError, with the cause, if the name server cannot be used."""
+    """The name server at one address. Every method raises UnavailableError, with the cause, if the name server cannot be used.
 
-    def __init__(self, host: str, port: int, key: bytes | None = None) -> None:
+    ``say_slow`` is called with a line of text when an answer takes long: a name server that is slow is waited for.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        key: bytes | None = None,
+        settings: NamingSettings = NamingSettings(),  # noqa: B008 (it is frozen)
+    ) -> None:
         self.host = host
         self.port = port
         self.key = key
+        self.say_slow: Callable[[str], None] = log.warning
+        self._settings = settings
         self._uri = f"PYRO:{NAME_SERVER}@{f'[{host}]' if ':' in host else host}:{port}"
+        self._is_ours: bool | None = None  # whether it is NameServer.py, which has more methods than pyro4-ns; None if unknown
+        self._called_slow_s = float("-inf")
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
 
+    async def claim(self, name: str, uri: str, instead_of: str | None) -> str | None:
+        """Binds a name to a uri if it is free, or bound to ``instead_of``; renews it if it is bound to this uri already.
+
+        Returns the uri that it was bound to before, or "". Returns None if the name server cannot do this in one step.
+        """
+        before = await self._call_of_ours("claim", name, uri, instead_of)
+        return None if before is None else str(before)
+
     async def register(self, name: str, uri: str, safe: bool) -> bool:
         """Binds a name to a uri. Returns False, and changes nothing, if the name is bound already and ``safe`` is true."""
         try:
-            await self._call("register", name, uri, safe, may_say_no=safe)
+            await self._call("register", name, uri, safe, passes=NamingError if safe else None)
         except NamingError:
             return False
         return True
@@ -91,8 +114,9 @@ class NameServer:
     async def lookup(self, name: str) -> str | None:
         """Returns the uri that the name is bound to, or None."""
         try:
-            return str((await self._call("lookup", name, may_say_no=True)).asString())
+            return str((await self._call("lookup", name, passes=NamingError)).asString())
         except NamingError:
+            self._is_ours = None  # it may be another name server than before
             return None
 
     async def list(self, prefix: str) -> dict[str, str]:
@@ -103,16 +127,47 @@ class NameServer:
 
     async def unregister(self, name: str, uri: str) -> None:
         """Removes a name if it is still bound to this uri."""
-        if await self.lookup(name) == uri:
+        if await self._call_of_ours("release", name, uri) is None and await self.lookup(name) == uri:
             await self._call("remove", name)
 
-    async def _call(self, method: str, *arguments: Any, may_say_no: bool = False) -> Any:
-        """Returns the result of one call, over a connection of its own. Raises NamingError only if ``may_say_no`` is true."""
+    async def _call_of_ours(self, method: str, *arguments: Any) -> Any:
+        """Returns the result of a method that only NameServer.py has; None if this name server is another one."""
+        if self._is_ours is False:
+            return None
+        try:
+            result = await self._call(method, *arguments, passes=AttributeError)
+        except AttributeError:
+            self._is_ours = False
+            return None
+        self._is_ours = True
+        return result
+
+    async def _call(self, method: str, *arguments: Any, passes: type[Exception] | None = None) -> Any:
+        """Returns the result of one call, over a connection of its own. An error of the type ``passes`` is raised as it is."""
+        slow = asyncio.get_running_loop().call_later(self._settings.slow_s, self._say_slow)
+        try:
+            return await self._call_at_once(method, *arguments, passes=passes)
+        except UnavailableError:
+            self._is_ours = None  # what answers there next may be another name server
+            raise
+        finally:
+            slow.cancel()
+
+    def _say_slow(self) -> None:
+        now_s = time.monotonic()
+        if now_s - self._called_slow_s >= REMIND_S:
+            self._called_slow_s = now_s
+            settings = self._settings
+            self.say_slow(
+                f"the name server at {self} is slow: no answer in {settings.slow_s:g} s; waiting for up to {settings.answer_s:g} s"
+            )
+
+    async def _call_at_once(self, method: str, *arguments: Any, passes: type[Exception] | None) -> Any:
         try:
             await self.resolve()
-            channel = await Channel.open(self._uri, key=self.key)
+            channel = await Channel.open(self._uri, key=self.key, timeout_s=self._settings.answer_s)
             try:
-                return await channel.call(method, *arguments)
+                return await channel.call(method, *arguments, timeout_s=self._settings.answer_s)
             finally:
                 channel.close()
         except UnreachableError as error:
@@ -129,7 +184,7 @@ class NameServer:
         except Exception as error:  # a NameStorageError, or an error of something that is not a name server
             if isinstance(error, SparrowError) and not isinstance(error, NameStorageError):
                 raise
-            if may_say_no and isinstance(error, NamingError):
+            if passes is not None and isinstance(error, passes):
                 raise
             raise UnavailableError(f"what answers at {self} cannot serve as a name server: {error!s:.300}") from error
 
@@ -158,20 +213,21 @@ class NameServer:
                 if loop.time() - reminded >= REMIND_S:
                     log.warning("waiting for %s: %s", waiting_for, error)
                     reminded = loop.time()
-                await asyncio.sleep(NamingSettings().retry_s)
+                await asyncio.sleep(self._settings.retry_s)
 
     async def our_address(self) -> str:
         """Returns the address of this machine that faces the name server; the loopback address if both are on one machine."""
         await self.resolve()
-        family, kind, _, _, address = (await asyncio.get_running_loop().getaddrinfo(self.host, self.port, type=socket.SOCK_DGRAM))[
-            0
-        ]
-        with socket.socket(family, kind) as probe:  # nothing is sent: connecting only asks the routing table
+        found = await asyncio.get_running_loop().getaddrinfo(self.host, self.port, type=socket.SOCK_DGRAM)
+        failure: OSError | None = None
+        for family, kind, _, _, address in found:
             try:
-                probe.connect(address)
+                with socket.socket(family, kind) as probe:  # nothing is sent: connecting only asks the routing table
+                    probe.connect(address)
+                    return str(probe.getsockname()[0])
             except OSError as error:
-                raise UnavailableError(f"no route to the name server at {self}: {error}") from None
-            return str(probe.getsockname()[0])
+                failure = error
+        raise UnavailableError(f"no route to the name server at {self}: {failure}")
 
 
 class LiveNaming:
@@ -179,23 +235,24 @@ class LiveNaming:
 
     def __init__(self, names: NameServer) -> None:
         self._names = names
-        self.register, self.lookup, self.unregister = names.register, names.lookup, names.unregister
+        self.claim, self.register, self.lookup, self.unregister = names.claim, names.register, names.lookup, names.unregister
         self.wait_for_name_server = names.wait
-        self.sleep = asyncio.sleep
+        self.sleep, self.now = asyncio.sleep, time.monotonic
 
-    async def reach(self, uri: str, within_s: float) -> Reached:
-        """Connects to this address, for at most ``within_s`` seconds, and returns which process answers there."""
+    async def greet(self, uri: str, within_s: float) -> Mapping[str, Any] | None:
+        """Returns what the process at this address says of itself; None if none of ours answers there within ``within_s`` seconds.
+
+        Raises UnavailableError if it is this process that cannot connect to anybody now.
+        """
         try:
             channel = await Channel.open(uri, key=self._names.key, timeout_s=within_s)
-        except UnreachableError:
-            return Reached(False, None)
-        except NotHereError:
-            return Reached(True, "")
-        except SparrowError:
-            return Reached(True, None)
+        except SparrowError as error:
+            if isinstance(error.__cause__, OSError) and error.__cause__.errno in _OURS_TO_BLAME:
+                raise UnavailableError(f"whether anybody is at {uri} cannot be seen now: {error}") from error
+            log.debug("nobody of ours answers at %s: %s", uri, error)
+            return None
         channel.close()
-        name = channel.peer.get("name") if isinstance(channel.peer, dict) else None
-        return Reached(True, name if isinstance(name, str) else "")  # whoever does not say that it is the holder is not
+        return channel.peer if isinstance(channel.peer, dict) else None
 
     def note(self, level: str, text: str) -> None:
         """Writes a line to the log."""

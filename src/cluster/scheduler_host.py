@@ -28,6 +28,7 @@ class SchedulerHost(LiveHost):
         super().__init__(address, names, who, log)
         self.first_look = asyncio.Event()
         self._listing: asyncio.Task[None] | None = None
+        self._forgetting: set[asyncio.Task[None]] = set()
 
     def list_names(self, prefix: str) -> None:
         """Asks the name server for the names with this prefix, and reports the result to the node."""
@@ -45,6 +46,18 @@ class SchedulerHost(LiveHost):
         else:
             self.node.names_seen(found, self.now() - began)
         self.first_look.set()
+
+    def forget_name(self, name: str, uri: str) -> None:
+        """Has the name server remove a name if it is still bound to this uri."""
+        forgetting = self._loop.create_task(self._forget_name(name, uri))
+        self._forgetting.add(forgetting)
+        forgetting.add_done_callback(self._forgetting.discard)
+
+    async def _forget_name(self, name: str, uri: str) -> None:
+        try:
+            await self._names.unregister(name, uri)
+        except UnavailableError as error:  # it is tried again after the next attempt to connect
+            log.debug("%s: removing %s: %s", self._address.name, name, error)
 
     def job_ended(self, report: Report) -> Report:
         """Returns the report with ``submitted`` and ``finished`` in seconds since 1970. It changes the report itself."""

@@ -18,12 +18,14 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from src.cluster.registry import LiveNaming, NameServer, parse_address
+from src.cluster.signals import StopSignals
 from src.rmi.connection import Connection
 from src.rmi.daemon import Daemon
-from src.rmi.errors import UnavailableError
+from src.rmi.errors import ConfigurationError, UnavailableError
+from src.rmi.listening import described, is_wildcard
 from src.rmi.security import Security
 from src.sparrow.checks import number
-from src.sparrow.names import HeldName, claim_first
+from src.sparrow.names import CLAIMING, HeldName, claim_first
 from src.sparrow.settings import NamingSettings
 
 log = logging.getLogger("sparrow.service")
@@ -51,13 +53,13 @@ class Service:
         self._naming = naming
         self._security = security
         self.key = security.key
-        self.names = NameServer(*parse_address(nameserver), self.key)
+        self.names = NameServer(*parse_address(nameserver), self.key, naming)
         self.name = self.uri = ""  # they are known once the service is open
         self.incarnation = uuid.uuid4().hex[:12]  # it differs after each restart
         self._host = host or os.environ.get("PYRO_HOST")
         self._port = number(port, "port", most=65535)
         self._daemon: Daemon
-        self._held: HeldName
+        self._held: HeldName | None = None  # the name that it has or claims
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping: asyncio.Event
         self._thread: threading.Thread | None = None
@@ -66,10 +68,16 @@ class Service:
 
     def _who(self) -> dict[str, Any]:
         """Returns what the service says of itself to every peer in the handshake."""
-        return {"name": self.name, "incarnation": self.incarnation, "uri": self.uri}
+        said: dict[str, Any] = {"name": self.name, "incarnation": self.incarnation, "uri": self.uri}
+        if self._held is not None and not self._held.certain:
+            said[CLAIMING] = True
+        return said
 
     def _named(self) -> None:
-        """The service is about to claim ``name``, and may be called under it. If it is taken, this is called for the next one."""
+        """The service is about to claim ``name``, and may be called under it. If it is taken, ``_not_named`` is called next."""
+
+    def _not_named(self) -> None:
+        """Another process has ``name``: what has come under it is dropped. ``_named`` is called for the next candidate."""
 
     async def _opened(self) -> None:
         """The name is claimed and calls arrive."""
@@ -83,11 +91,13 @@ class Service:
     # For users
 
     def run(self) -> None:
-        """Serves until SIGINT or SIGTERM; a second signal ends the process at once.
+        """Serves until SIGINT or SIGTERM; a second signal, half a second later or more, ends the process at once.
 
-        Raises UnavailableError if the address or a name is not available, and ConfigurationError if the address needs a key.
+        Raises UnavailableError if the address or a name is not available, and ConfigurationError if the address needs a key, or
+        cannot be told to others.
         """
-        asyncio.run(self._until_stopped(threading.Event(), signals=True))
+        with StopSignals() as signals:
+            asyncio.run(self._until_stopped(threading.Event(), signals))
 
     def start(self: S) -> S:
         """Serves in a new thread, and returns once the name is registered. It raises what ``run`` raises.
@@ -101,7 +111,7 @@ class Service:
 
         def serve() -> None:
             try:
-                asyncio.run(self._until_stopped(ready, signals=False))
+                asyncio.run(self._until_stopped(ready, None))
             except BaseException as error:
                 failure.append(error)
             finally:
@@ -130,80 +140,94 @@ class Service:
 
     # The life of a service
 
-    async def _until_stopped(self, ready: threading.Event, signals: bool) -> None:
+    async def _until_stopped(self, ready: threading.Event, signals: StopSignals | None) -> None:
         self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
-        if signals:
-            for stopping in (signal.SIGINT, signal.SIGTERM):
-                if signal.getsignal(stopping) is not signal.SIG_IGN:  # as SIGINT is in a background job of a shell
-                    self._loop.add_signal_handler(stopping, self._on_signal, stopping)
+        if signals is not None:
+            signals.call(self._on_signal)
         stopped = self._loop.create_task(self._stopping.wait())
-        opening = self._loop.create_task(self._open())
+        try:
+            while (taken := await self._live(stopped, ready)) is not None:
+                if len(self._candidates) == 1:
+                    raise taken
+        finally:
+            stopped.cancel()
+
+    async def _live(self, stopped: asyncio.Task[Any], ready: threading.Event) -> BaseException | None:
+        """Serves until ``stopped`` is done, or another process has got the name. Returns the error that says so, or None."""
+        opening = asyncio.ensure_future(self._open())
         await asyncio.wait({stopped, opening}, return_when=asyncio.FIRST_COMPLETED)
         if not opening.done():
             opening.cancel()
             await asyncio.wait({opening})
-            return
-        opening.result()
+            return None
+        held = opening.result()
         ready.set()
-        holding = self._loop.create_task(self._held.hold())
+        holding = asyncio.ensure_future(held.hold())
         await asyncio.wait({stopped, holding}, return_when=asyncio.FIRST_COMPLETED)
         taken = holding.exception() if holding.done() else None
-        if taken is not None:
+        if taken is not None and len(self._candidates) > 1:
+            log.warning("%s: going on under the next name: %s", self.name, taken)
+        elif taken is not None:
             log.error("%s: stopping: %s", self.name, taken)
         holding.cancel()
         try:
             await asyncio.gather(self._release(), self._closing())
-            log.info("%s: stopped", self.name)
         finally:
-            stopped.cancel()
             self._daemon.stop()
-        if taken is not None:
-            raise taken
+        if taken is None or len(self._candidates) == 1:
+            log.info("%s: stopped", self.name)
+        return taken
 
     def _on_signal(self, number: int) -> None:
-        if self._stopping.is_set():
-            os._exit(128 + number)
         log.info("%s: stopping on %s", self.name or "not registered yet", signal.Signals(number).name)
         self._stopping.set()
 
-    async def _open(self) -> None:
+    async def _open(self) -> HeldName:
+        self._held = None
         self._daemon = await self._bound_daemon()
         try:
             await self._daemon.serve()
             await self.names.wait()
             naming = LiveNaming(self.names)
-            self._held = await claim_first(self._names_to_try(naming), self._naming, naming)
-            try:
-                await self._opened()
-            except BaseException:
-                await self._release()
-                raise
+            held = await claim_first(self._names_to_try(naming), self._naming, naming)
+            self._daemon.who = self._who()
+            await self._opened()
         except BaseException:
+            await self._release()
             self._daemon.stop()
             raise
-        log.info("%s: ready at %s, registered with the name server at %s", self.name, self._daemon.locationStr, self.names)
+        where = described(self._daemon.locationStr, self._daemon.sock.getsockname()[0])
+        log.info("%s: ready at %s, registered with the name server at %s", self.name, where, self.names)
+        return held
 
     def _names_to_try(self, naming: LiveNaming) -> Iterator[HeldName]:
         """Yields the candidates one after the other. The object is registered with the daemon under each while that is claimed."""
         for name in self._candidates:
             self.name, self.uri = name, self._daemon.register(self, name, force=True).asString()
+            self._held = HeldName(naming, name, self.uri, random.Random(), self._naming)
             self._daemon.who = self._who()
             self._named()
-            yield HeldName(naming, name, self.uri, random.Random(), self._naming)
-            self._daemon.unregister(name)  # another process has this name
+            yield self._held
+            self._held = None
+            self._daemon.unregister(name)
+            for connection in list(self._daemon.connections):  # whoever has come under this name meets another process there
+                connection.abort(f"{name} is another process")
+            self._not_named()
 
     async def _release(self) -> None:
-        """Removes the name from the name server, unless that takes too long."""
+        """Removes the name from the name server, if it is claimed, unless that takes too long."""
+        if self._held is None:
+            return
         try:
-            await asyncio.wait_for(self._held.release(), self._naming.retry_s)
+            await asyncio.wait_for(self._held.release(), self._naming.release_s)
         except (UnavailableError, asyncio.TimeoutError) as error:
             log.warning("%s: could not give the name back: %s", self.name, error or "no answer")
 
     async def _bound_daemon(self) -> Daemon:
         host = self._host or await self.names.our_address()
-        if host in ("0.0.0.0", "::"):
-            raise UnavailableError(
+        if is_wildcard(host):
+            raise ConfigurationError(
                 f"cannot listen on {host}: the others must be told one address; set the one they reach with --host"
             )
         return Daemon(host, self._port, self._security, gone=self._gone)

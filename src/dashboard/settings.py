@@ -37,7 +37,7 @@ class MonitorSettings:
     margin_s: float = 0.05  # from the time when a snapshot is due to the time when viewers should ask for it
     names_s: float = 1.0  # between two questions to the name server while there are viewers
     names_share: float = 50.0  # an answer of the name server that takes t seconds is followed by a pause of this many times t
-    names_answer_s: float = 3.0  # the time that the name server has for an answer
+    names_answer_s: float = 12.0  # the time that the name server has for an answer: slow is not dead
     forget_s: float = 600.0  # a target that is gone, and not in the name server, is forgotten after this time
     max_schedulers: int = 200  # that are sampled: the first that were found
     max_workers: int = 20_000

@@ -201,6 +201,7 @@ class WebServer:
         self.limits = limits
         self.room: Room[Connection] = Room(limits.max_connections)
         self._listening: asyncio.AbstractServer | None = None
+        self.address = ""  # the IP address that it listens on
 
     async def listen(self, host: str, port: int) -> int:
         """Begins to listen, and returns the port. Raises UnavailableError if it cannot listen on the address."""
@@ -219,6 +220,7 @@ class WebServer:
             listener.close()
             why = f"cannot listen on {host}:{port}: {error.strerror or error}; set another with --host or --port"
             raise UnavailableError(why) from None
+        self.address = str(listener.getsockname()[0])
         return int(listener.getsockname()[1])
 
     def close(self) -> None:

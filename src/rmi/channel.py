@@ -18,6 +18,7 @@ import Pyro4
 from Pyro4 import errors, message
 
 from src.rmi import wire
+from src.rmi.connecting import connect
 from src.rmi.errors import (
     LostError,
     MalformedError,
@@ -147,7 +148,7 @@ class Channel(asyncio.BufferedProtocol):
         await self._greet(who)
 
     async def _connect(self) -> None:
-        await self._loop.create_connection(lambda: self, self.uri.host, self.uri.port, ssl=client_context())
+        await connect(lambda: self, self.uri.host, self.uri.port, client_context(), self._settings.next_address_s)
 
     async def _greet(self, who: object) -> None:
         if self.closed:  # the peer may accept a connection and close it before this task runs again

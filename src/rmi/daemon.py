@@ -24,6 +24,7 @@ from Pyro4 import errors, message, util
 from src.rmi import session, wire
 from src.rmi.connection import Connection, PendingReply
 from src.rmi.errors import ConfigurationError, MalformedError, UnavailableError
+from src.rmi.listening import is_meant_for_others, loopback_warning
 from src.rmi.room import Room
 from src.rmi.security import STOCK_LOSS, Security, StockKey, describe_rejection, server_context
 from src.rmi.serializer import dump
@@ -89,8 +90,11 @@ class Daemon(Pyro4.core.Daemon):
         except OSError as error:
             why = f"{f'{host}:{port}' if port else host}: {error.strerror or error}"
             raise UnavailableError(f"cannot listen on {why}; set another with --host or --port") from None
+        address = self.sock.getsockname()[0]
+        if (warning := loopback_warning(host, address)) is not None:
+            log.warning("%s", warning)
         try:
-            security.check_listen_address(self.sock.getsockname()[0])
+            security.check_listen_address(address, for_others=is_meant_for_others(host))
         except ConfigurationError:
             self.close()
             raise

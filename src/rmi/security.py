@@ -59,9 +59,10 @@ class Security(NamedTuple):
         key = None if path is None else read_key(path)
         return cls(key if key is None or not (allow_stock_pyro4 or said == "1") else StockKey(key), insecure)
 
-    def check_listen_address(self, address: str) -> None:
-        """Raises ConfigurationError if this IP address is reached from other machines and nothing protects it."""
-        if self.key is None and not self.insecure and not requires_client_certificates() and not is_loopback(address):
+    def check_listen_address(self, address: str, for_others: bool = False) -> None:
+        """Raises ConfigurationError if other machines reach this IP address, or are meant to, and nothing protects it."""
+        open_to_others = for_others or not is_loopback(address)
+        if self.key is None and not self.insecure and not requires_client_certificates() and open_to_others:
             raise ConfigurationError(
                 f"not listening on {address} without a key: whoever reaches it could submit jobs. Either make a key with "
                 f"scripts/new-key FILE and give it to all with --key-file FILE (or {KEY_FILE}=FILE), or say --insecure"

@@ -82,6 +82,8 @@ class ChannelSettings:
     keepalive: KeepaliveSettings = KeepaliveSettings()
     # Seconds for the connection and the handshake together.
     connect_timeout_s: float = 2.5
+    # Seconds from one address of a host to the next, while none has answered (RFC 8305).
+    next_address_s: float = 0.25
     # Seconds for the answer to a call that names no time of its own.
     answer_timeout_s: float = 2.5
     # Seconds between two looks at the deadlines of the calls in flight: an answer may be this much later than its deadline.
@@ -98,6 +100,8 @@ class NameServerLimits:
     max_names: int = 20_000
     # Characters in a name, in its uri, and in its metadata.
     max_characters: int = 1024
+    # Seconds after which a claimed name is removed that nobody has renewed. Its holder renews it every 4 s.
+    lease_s: float = 60.0
 
 
 @dataclass(frozen=True, eq=False, repr=False)

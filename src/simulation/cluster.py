@@ -9,15 +9,18 @@ from src.simulation.nameserver import SimulatedNameServer
 from src.simulation.network import Network
 from src.simulation.world import Connection, Process, World
 from src.sparrow.jobspec import JobSpec
+from src.sparrow.names import HeldName
 from src.sparrow.reports import Report
 
 
 class Cluster(World):
     """A world with a name server, in which jobs are submitted and reported."""
 
-    def __init__(self, seed: int, network: Network, faultless: bool, audited: bool) -> None:
+    held_class: type[HeldName] = HeldName
+
+    def __init__(self, seed: int, network: Network, faultless: bool, audited: bool, atomic_names: bool) -> None:
         super().__init__(seed, network, faultless)
-        self.nameserver = SimulatedNameServer()
+        self.nameserver = SimulatedNameServer(atomic_names)
         self.witness = Witness() if audited else None
         self.upset: dict[frozenset[str], float] = {}  # two processes -> when they were last connected or disconnected
         self.specs: dict[str, JobSpec] = {}

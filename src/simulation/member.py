@@ -18,9 +18,10 @@ from src.sparrow import messages as m
 from src.sparrow.errors import UnavailableError
 from src.sparrow.link import Link
 from src.sparrow.messages import Address
-from src.sparrow.names import HeldName, claim_first
+from src.sparrow.names import CLAIMING, HeldName, claim_first
 from src.sparrow.settings import NamingSettings
 
+CALM_S = 10.0  # after the last fault, until nothing is under way any more that may take a name from its holder
 REFUSALS = (LookupError, TypeError, ValueError)  # what a remote method raises, beside BlockingIOError, to refuse a call
 
 # The outcomes of a call, each the name of the method of the link that is called then.
@@ -37,6 +38,7 @@ class Member(Process, ABC):
         self.world: Cluster = world
         self._candidates, self._naming = candidates, naming
         self.held: HeldName | None = None
+        self._named_s = 0.0  # when it got its name
         self.address = Address("", "")  # the name of its remote object, and its incarnation
         self.caller_address = self.address  # its address in the calls that it makes
 
@@ -47,7 +49,10 @@ class Member(Process, ABC):
 
     def who(self) -> dict[str, Any]:
         """What it says of itself to whoever connects."""
-        return {"name": self.full_name, "incarnation": self.address.incarnation, "uri": self.uri}
+        said: dict[str, Any] = {"name": self.full_name, "incarnation": self.address.incarnation, "uri": self.uri}
+        if self.held is not None and not self.held.certain:
+            said[CLAIMING] = True
+        return said
 
     # The life of a process
 
@@ -56,13 +61,9 @@ class Member(Process, ABC):
         super().start()
         self.touched = {}
         if self.world.faultless:
-            self.held = HeldName(
-                SimulatedNaming(self.world.nameserver, self, self._naming),
-                self._candidates[0],
-                self.uri,
-                random.Random(),
-                self._naming,
-            )
+            naming = SimulatedNaming(self.world.nameserver, self, self._naming)
+            self.held = self.world.held_class(naming, self._candidates[0], self.uri, random.Random(), self._naming)
+            self.held.certain = True
             self.world.nameserver.names[self.full_name] = self.uri
             self._become(self.held)
             self.serve()
@@ -72,14 +73,16 @@ class Member(Process, ABC):
     async def _live(self, life: int) -> None:
         naming = SimulatedNaming(self.world.nameserver, self, self._naming)
         self.held = await claim_first(self._names_to_try(naming), self._naming, naming)
+        self._named_s = self.world.now
         self.serve()
         await self.held.hold()
 
     def _names_to_try(self, naming: SimulatedNaming) -> Iterator[HeldName]:
         for name in self._candidates:
-            self.held = HeldName(naming, name, self.uri, self.world.rng_of_faults, self._naming)
-            self._become(self.held)
+            self._become(self.world.held_class(naming, name, self.uri, self.world.rng_of_faults, self._naming))
+            assert self.held is not None
             yield self.held
+            self._leave_name()
 
     def _become(self, held: HeldName) -> None:
         """Has the process answer under that name from now on."""
@@ -87,10 +90,24 @@ class Member(Process, ABC):
         self.address = self.caller_address = Address(held.name, f"{self.name}.{self.life}")
         self.make_node()
 
+    def _leave_name(self) -> None:
+        """Another process has the name: whoever has connected to it under this name is told so by the end of the connection."""
+        self.node.close()
+        for connection in [one for one in self.connections if one.callee is self]:
+            del self.connections[connection]
+            connection.end_died(self, 0.0)
+
     def _life_ended(self, result: object) -> None:
         """Another process has the name: this one ends, as a live one does, and is started again after a second."""
         assert isinstance(result, UnavailableError), repr(result)
         self.world.counts["name taken for good"] += 1
+        if self.world.witness and self.held is not None:
+            others = (one for one in self.world.at_port.values() if isinstance(one, Member) and one is not self)
+            if not any(one.up and one.held is not None and one.held.name == self.held.name for one in others):
+                self.world.witness.violations.append(f"{self.name} ends, and nobody else has its name {self.held.name}")
+            calm_s = max(self.upset_s, self.world.nameserver.upset_s)
+            if self.held.certain and self._named_s > calm_s + CALM_S:
+                self.world.witness.violations.append(f"{self.name} had {self.held.name}, and another process got it")
         self.world.crash(self, self.world.now + 1.0, silent=False)
 
     @abstractmethod
@@ -146,7 +163,12 @@ class Member(Process, ABC):
             link.connected(connection.callee.who())
 
         self.world.connect(
-            self, uri, lambda: link.connection is attempt, connected, link.unreachable, lambda: self._disconnected(link)
+            self,
+            uri,
+            lambda: link.connection is attempt,
+            connected,
+            lambda reason: link.unreachable(reason, nobody_there=True),
+            lambda: self._disconnected(link),
         )
 
     def _disconnected(self, link: Link) -> None:

@@ -49,6 +49,9 @@ LEAVE = "leave"  # a worker is stopped by a signal; a scheduler crashes instead
 GARBLE = "garble"  # the answers of the process cannot be decoded
 NAMES_AWAY = "names away"  # the name server cannot be reached; the process itself has no fault
 NAMES_LOST = "names lost"  # the name server is restarted and has lost all names
+NAMES_SLOW = "names slow"  # the name server takes seconds for each answer; the process itself has no fault
+PORT_TAKEN = "port taken"  # the process dies, and its port belongs to something else when its name is looked at again
+PORT_MUTE = "port mute"  # the same, and what is there accepts connections and says nothing
 
 
 @dataclass(frozen=True)
@@ -58,4 +61,7 @@ class Faults:
     every_s: float = 5.0  # the mean time between two faults of one process
     lasting_s: float = 2.0  # the mean duration of a fault
     until_s: float = 20.0  # no fault begins after this time
-    kinds: Sequence[str] = (CRASH, SILENT_CRASH, PAUSE, CUT, DEAF, MUTE, LEAVE, GARBLE, NAMES_AWAY, NAMES_LOST)
+    kinds: Sequence[str] = (
+        *(CRASH, SILENT_CRASH, PAUSE, CUT, DEAF, MUTE, LEAVE, GARBLE),
+        *(NAMES_AWAY, NAMES_LOST, NAMES_SLOW, PORT_TAKEN, PORT_MUTE),
+    )

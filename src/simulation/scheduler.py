@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from src.simulation.cluster import Cluster
@@ -22,6 +23,8 @@ class SimulatedScheduler(Member):
     node: SchedulerNode
 
     def __init__(self, world: Cluster, name: str, node_class: type[SchedulerNode], settings: SchedulerSettings) -> None:
+        if world.faultless:  # all workers are there from the first moment
+            settings = replace(settings, dialing=replace(settings.dialing, new_per_s=1e9))
         super().__init__(world, name, [f"{SCHEDULERS}{name}"], settings.naming)
         self.node_class, self.settings = node_class, settings
         self.reports: dict[str, Report] = {}  # the reports of the jobs that have ended in this life
@@ -52,6 +55,16 @@ class SimulatedScheduler(Member):
             self.node.names_seen(found, 0.0)
         else:
             self.node.names_unavailable()
+
+    def forget_name(self, name: str, uri: str) -> None:
+        """Has the name server remove a name if it is still bound to this uri."""
+
+        def forget(names: dict[str, str]) -> None:
+            if names.get(name) == uri:
+                self.world.counts["name: forgotten"] += 1
+                del names[name]
+
+        self.world.nameserver.ask(self, forget, lambda result: None)
 
     def job_ended(self, report: Report) -> Report:
         """Records the report and returns it unchanged: all simulated processes have the same clock."""

@@ -26,16 +26,20 @@ from src.simulation.network import (
     MUTE,
     NAMES_AWAY,
     NAMES_LOST,
+    NAMES_SLOW,
     PAUSE,
+    PORT_MUTE,
+    PORT_TAKEN,
     SILENT_CRASH,
     Faults,
     Network,
 )
 from src.simulation.scheduler import SimulatedScheduler
+from src.simulation.stranger import Stranger
 from src.simulation.worker import SimulatedWorker
 from src.sparrow.client_node import ClientNode
 from src.sparrow.jobspec import JobSpec
-from src.sparrow.names import WORKERS
+from src.sparrow.names import WORKERS, HeldName
 from src.sparrow.queues import QueuedReservation
 from src.sparrow.reports import Report
 from src.sparrow.scheduler_node import SchedulerNode
@@ -52,7 +56,8 @@ class Simulation(Cluster):
     """A cluster of ``workers`` workers with ``slots`` slots each, and of schedulers and clients.
 
     If ``audited`` is true, all messages are recorded and all state machines checked every second, for ``check``; this costs time
-    and memory. If ``shared_hosts`` is true, every two workers share a host, so that they compete for its name.
+    and memory. ``workers_per_host`` workers share a host, so that they compete for its name. ``atomic_names`` says whether the name
+    server claims names in one step.
     """
 
     def __init__(
@@ -65,20 +70,22 @@ class Simulation(Cluster):
         network: Network | None = None,
         faults: Faults | None = None,
         audited: bool = False,
-        shared_hosts: bool = False,
+        workers_per_host: int = 1,
+        atomic_names: bool = False,
         scheduler_class: type[SchedulerNode] = SchedulerNode,
         worker_class: type[WorkerNode] = WorkerNode,
         client_class: type[ClientNode] = ClientNode,
+        held_class: type[HeldName] = HeldName,
         scheduler_settings: SchedulerSettings = SchedulerSettings(),
         worker_settings: WorkerSettings = WorkerSettings(),
         client_settings: ClientSettings = ClientSettings(),
     ) -> None:
         network = network or Network()
-        super().__init__(seed, network, network.constant and faults is None, audited)
-        self.faults = faults
+        super().__init__(seed, network, network.constant and faults is None, audited, atomic_names)
+        self.faults, self.held_class = faults, held_class
         self._seen: dict[str, None] = {}  # violations, in the order in which they were seen
         self.workers = [
-            SimulatedWorker(self, f"worker.{i}", _candidates(i, shared_hosts), slots, worker_class, worker_settings)
+            SimulatedWorker(self, f"worker.{i}", _candidates(i, workers_per_host), slots, worker_class, worker_settings)
             for i in range(workers)
         ]
         self.schedulers = [SimulatedScheduler(self, f"{i + 1}", scheduler_class, scheduler_settings) for i in range(schedulers)]
@@ -153,13 +160,15 @@ class Simulation(Cluster):
             if isinstance(entry, QueuedReservation) and scheduler is not None:
                 report = scheduler.reports.get(entry.reservation[0])
                 met_s = self.upset.get(frozenset((worker.name, scheduler.name)), 0.0)
-                since_s = max(entry.since_s, met_s, worker.upset_s, scheduler.upset_s, self.nameserver.away_until_s)
+                since_s = max(entry.since_s, met_s, worker.upset_s, scheduler.upset_s, self.nameserver.upset_s)
                 if report and self.now - max(report["finished"], since_s) > GRACE_S:
                     yield entry
 
     def _left(self) -> list[str]:
         """Returns what must not be left once all jobs have a report, as sentences."""
         left = [f"{member.name} is down" for member in self.members if not member.up]
+        bound = self.nameserver.names
+        left += [f"{one.name} has lost its name" for one in self.members if bound.get(one.full_name) != one.uri]
         for scheduler in self.schedulers:
             left += [f"{scheduler.name}: {job} is open" for job in scheduler.node.table.jobs]
             entries = scheduler.node.table.workers.items()
@@ -191,19 +200,21 @@ class Simulation(Cluster):
             member.hinder(deaf_until_s=over_s if kind != MUTE else 0.0, mute_until_s=over_s if kind != DEAF else 0.0)
         elif kind == GARBLE:
             member.garbled_until_s = member.upset_s = max(over_s, member.upset_s)
+        elif kind == NAMES_SLOW:
+            self.nameserver.hinder(slow_until_s=over_s)
         elif kind in (NAMES_AWAY, NAMES_LOST):
-            self.nameserver.away_until_s = max(over_s, self.nameserver.away_until_s)
-            if kind == NAMES_LOST:
-                self.nameserver.names.clear()
+            self.nameserver.hinder(away_until_s=over_s, lost=kind == NAMES_LOST)
         elif kind == LEAVE and isinstance(member, SimulatedWorker):
             member.leave()
             member.later(LEAVING_S, self.crash, member, over_s, False)
-        elif kind in (CRASH, SILENT_CRASH, LEAVE):
+        elif kind in (CRASH, SILENT_CRASH, LEAVE, PORT_TAKEN, PORT_MUTE):
             self.crash(member, over_s, kind == SILENT_CRASH)
+            if kind in (PORT_TAKEN, PORT_MUTE):
+                Stranger(self, member.uri, mute=kind == PORT_MUTE)
 
 
-def _candidates(worker: int, shared_hosts: bool) -> list[str]:
-    if not shared_hosts:
+def _candidates(worker: int, per_host: int) -> list[str]:
+    if per_host == 1:
         return [f"{WORKERS}worker.{worker}"]
-    host = f"{WORKERS}host{worker // 2}"
-    return [host, *(f"{host}.{number}" for number in range(2, 6))]
+    host = f"{WORKERS}host{worker // per_host}"
+    return [host, *(f"{host}.{number}" for number in range(2, 2 * per_host + 2))]

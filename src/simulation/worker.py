@@ -51,6 +51,9 @@ class SimulatedWorker(Member):
 
     def make_node(self) -> None:
         """Makes the node of this life."""
+        for timer in self.runs.values():
+            if timer is not None:
+                timer.cancel()
         self.runs = {}
         self.caller_address = Address(self.worker_name, self.address.incarnation)
         self.node = self.node_class(self.caller_address, self, self.slots, self.settings)

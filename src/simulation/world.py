@@ -129,7 +129,7 @@ class Process:
         """Begins a new life, at a new port or, in three of ten cases, at the port of the last life."""
         self.life += 1
         self.up, self.silent = True, False
-        if not self.port or self.world.rng_of_faults.random() < 0.7:
+        if self.world.at_port.get(self.port) is not self or self.world.rng_of_faults.random() < 0.7:
             self.port = next(self.world.ports)
             self.world.at_port[self.port] = self
             self.uri = f"PYRO:{self.name}@127.0.0.1:{self.port}"

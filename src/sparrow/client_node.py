@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+from src.sparrow.dialing import some_of
 from src.sparrow.errors import AccessDeniedError, SparrowError, UnavailableError
 from src.sparrow.jobspec import JobSpec
 from src.sparrow.link import Timer
@@ -88,6 +89,7 @@ class ClientNode:
         self._looking = False  # whether a search for schedulers is under way
         self._retry: Timer | None = None  # until the next search
         self._gathering = False  # whether the first scheduler is connected, and others may be in a moment
+        self._answered: set[str] = set()  # schedulers that have been connected
         self._connecting: set[str] = set()  # schedulers that this search has found and that are being connected
         self._why = ""  # why the last search or connection has failed
         self._search_until_s: float | None = None  # without a scheduler: when the jobs that wait for the first one fail
@@ -199,6 +201,7 @@ class ClientNode:
         """The name server lists these schedulers (name -> uri)."""
         self._why = f"no scheduler is registered with the name server at {self._nameserver}; start one with: python Scheduler.py"
         missing = {name: uri for name, uri in found.items() if name not in self.schedulers and not self._closed}
+        missing = some_of(missing, self._settings.max_connecting, self._answered, self._rng)
         self._connecting = set(missing)
         for name, uri in missing.items():
             self._host.connect(name, uri, self._settings.connect_s)
@@ -215,6 +218,7 @@ class ClientNode:
     def connected(self, scheduler: str) -> None:
         """A scheduler is connected."""
         self._connecting.discard(scheduler)
+        self._answered.add(scheduler)
         if self._closed:
             self._host.hang_up(scheduler)
             return

@@ -109,6 +109,7 @@ class Link:
         self._timer: Timer | None = None  # until the next attempt to connect, or to call a peer that had no room
         self._deadline: Timer | None = None  # until a peer that is not connected is given up
         self._pause_s = 0.0  # between two attempts to connect; it doubles with each
+        self.nobody_there = False  # whether it was given up because nobody listens at its port
         self.state = CONNECTING
         self._begin_connecting()
 
@@ -161,8 +162,9 @@ class Link:
         self._timer = self.host.later(self._pause_s, self._try_again)
         self._pause_s = min(2 * self._pause_s, self.settings.retry_s)
 
-    def unreachable(self, reason: str) -> None:
+    def unreachable(self, reason: str, nobody_there: bool = False) -> None:
         """An attempt to connect has failed for good: the connection was refused, or there is no such address."""
+        self.nobody_there = nobody_there
         self.give_up(reason)
 
     def disconnected(self) -> None:

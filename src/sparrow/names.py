@@ -2,30 +2,38 @@
 
 The steps follow one another, so they are written as coroutines. These await nothing but their ``NamingHost``, so that the same code
 runs over Pyro4 and in virtual time.
+
+A name belongs to the process that answers as it: at the uri that is registered, with that name and that uri in its greeting.
+Whatever else is there (nobody, silence, another program, a process of another name) does not have the name: it is taken over.
+
+Our name server does that in one step, ``claim``. With ``pyro4-ns`` two processes that find the same dead one may overwrite each
+other. So whoever takes a name over there waits, looks again (as in Fischer's algorithm for mutual exclusion), and says until then
+that it only claims the name. Of two that claim a name the later one gets it; whoever has one takes it back from those that do.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
-from typing import NamedTuple, Protocol
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
 
 from src.sparrow.errors import AccessDeniedError, NameTakenError, UnavailableError
 from src.sparrow.settings import NamingSettings
 
-SCHEDULERS = "sparrow.scheduler."
-WORKERS = "sparrow.worker."
-
-
-class Reached(NamedTuple):
-    """The result of ``NamingHost.reach``: whether a process answers at the address, and its name (None if it did not tell it)."""
-
-    anybody: bool
-    name: str | None
+PREFIX = "sparrow."  # of all names of this project
+SCHEDULERS = PREFIX + "scheduler."
+WORKERS = PREFIX + "worker."
+CLAIMING = "claiming"  # the key of the greeting that is true as long as the process does not have the name for certain
 
 
 class NamingHost(Protocol):
     """What is needed to hold a name. Every method that asks the name server raises UnavailableError if that is not available."""
+
+    async def claim(self, name: str, uri: str, instead_of: str | None) -> str | None:
+        """Binds a name to a uri if it is free, or bound to ``instead_of``; renews it if it is bound to this uri already.
+
+        Returns the uri that it was bound to before, or "". Returns None if the name server cannot do this in one step.
+        """
 
     async def register(self, name: str, uri: str, safe: bool) -> bool:
         """Binds a name to a uri. Returns False, and changes nothing, if the name is bound already and ``safe`` is true."""
@@ -39,8 +47,14 @@ class NamingHost(Protocol):
     async def wait_for_name_server(self) -> None:
         """Returns once the name server answers."""
 
-    async def reach(self, uri: str, within_s: float) -> Reached:
-        """Connects to this address to see which process answers there; it has ``within_s`` seconds for that."""
+    async def greet(self, uri: str, within_s: float) -> Mapping[str, Any] | None:
+        """Returns what the process at this address says of itself in the handshake; None if there is none that answers like ours.
+
+        It has ``within_s`` seconds for that.
+        """
+
+    def now(self) -> float:
+        """Returns the time in seconds, from a clock that never goes back."""
 
     async def sleep(self, seconds: float) -> None:
         """Returns after so many seconds."""
@@ -50,54 +64,111 @@ class NamingHost(Protocol):
 
 
 class HeldName:
-    """A name of this process in the name server. While ``hold`` runs, it is bound again whenever the name server has lost it."""
+    """A name of this process in the name server. While ``hold`` runs, it is bound again whenever the name server has lost it.
+
+    ``certain`` is false until the name is claimed: the process must say so in its greeting (``CLAIMING``).
+    """
 
     def __init__(self, host: NamingHost, name: str, uri: str, rng: random.Random, settings: NamingSettings) -> None:
         self.name = name
         self.uri = uri
+        self.certain = False
         self._host, self._rng, self._settings = host, rng, settings
 
     async def claim(self) -> None:
-        """Binds the name to this process, even if a dead process has it. Raises NameTakenError if a live process has it."""
-        if await self._host.register(self.name, self.uri, safe=True):
-            return
-        holder = await self._host.lookup(self.name)
-        if holder == self.uri:
-            return
-        if holder is not None and await self._is_alive(holder):
-            raise NameTakenError(
-                f"the name {self.name} is taken by a live process at {holder.rpartition('@')[2]}; "
-                "choose another with --number (a scheduler) or --name (a worker)"
-            )
-        await self._host.register(self.name, self.uri, safe=False)
-
-    async def _is_alive(self, uri: str) -> bool:
-        """Returns whether the holder of the name is alive. A process that does not answer the handshake counts as alive."""
-        found = await self._host.reach(uri, self._settings.look_s)
-        return found.anybody and found.name in (None, self.name)
+        """Binds the name to this process, even if a dead one has it. Raises NameTakenError if a live one has it or claims it."""
+        await self._bind()
+        self.certain = True
 
     async def hold(self) -> None:
         """Checks every few seconds that the name is still bound to this process. It ends only by raising NameTakenError."""
-        away = False
+        away, pause_s = False, self._settings.look_again_s
         while True:
-            await self._host.sleep(self._settings.retry_s if away else self._settings.renew_s * self._rng.uniform(0.75, 1.25))
+            await self._host.sleep(pause_s)
+            pause_s = self._settings.renew_s * self._rng.uniform(0.75, 1.25)
             try:
-                if await self._host.lookup(self.name) != self.uri:
-                    await self.claim()
+                before = await self._bind()
+                if before == "":
                     self._host.note("info", f"{self.name}: registered again, the name server did not have it")
+                elif before != self.uri:
+                    self._host.note("warning", f"{self.name}: registered again, nobody answers as {self.name} at {before}")
                 elif away:
                     self._host.note("info", f"{self.name}: the name server is back")
+                if before != self.uri:
+                    pause_s = self._settings.look_again_s
                 away = False
             except NameTakenError:
                 raise
             except UnavailableError as error:
                 if not away:
                     self._host.note("warning", f"{self.name}: {error}; trying again until it is back")
-                away = True
+                away, pause_s = True, self._settings.retry_s
 
     async def release(self) -> None:
         """Removes the name from the name server, if it is still bound to this process."""
         await self._host.unregister(self.name, self.uri)
+
+    async def _bind(self) -> str:
+        """Binds the name to this process, and returns the uri that it was bound to before, or "".
+
+        Raises NameTakenError if another process has the name.
+        """
+        before = await self._offer()
+        while before not in ("", self.uri):
+            if await self._is_held(before):
+                raise NameTakenError(
+                    f"the name {self.name} is taken by a live process at {before.rpartition('@')[2]}; "
+                    "choose another with --number (a scheduler) or --name (a worker)"
+                )
+            after = await self._take_over(before)
+            if after == self.uri:
+                break
+            before = after or await self._offer()
+        return before
+
+    async def _is_held(self, uri: str) -> bool:
+        """Returns whether the process at this uri has the name, or claims it as we do."""
+        said = await self._host.greet(uri, self._settings.look_s)
+        if said is None or said.get("name") != self.name or said.get("uri") != uri or not isinstance(said.get("incarnation"), str):
+            return False
+        return not (self.certain and said.get(CLAIMING))
+
+    async def _offer(self) -> str:
+        """Binds the name if it is free. Returns the uri that it was bound to before, or ""."""
+        before = await self._host.claim(self.name, self.uri, None)
+        if before is not None:
+            return before
+        while True:
+            before = await self._host.lookup(self.name)
+            if before is not None:
+                return before
+            if await self._host.register(self.name, self.uri, safe=True):
+                return ""
+
+    async def _take_over(self, dead: str) -> str:
+        """Binds the name if it is free or still bound to this uri. Returns the uri that it is bound to after that, or ""."""
+        before = await self._host.claim(self.name, self.uri, dead)
+        if before is not None:
+            return self.uri if before in ("", dead) else before
+        began_s = self._host.now()
+        before = await self._host.lookup(self.name)
+        if before != dead:
+            return before or ""
+        try:
+            await self._host.register(self.name, self.uri, safe=False)
+        except UnavailableError:  # it may be bound nevertheless, now or later
+            await self._settle(began_s, acknowledged=False)
+            raise
+        if self.certain:
+            return self.uri
+        await self._settle(began_s, acknowledged=True)
+        return await self._host.lookup(self.name) or ""
+
+    async def _settle(self, began_s: float, acknowledged: bool) -> None:
+        """Waits until whoever has the name, or claims it too, must have seen that we have overwritten it, or has overwritten us."""
+        settings, took_s = self._settings, self._host.now() - began_s
+        quick = acknowledged and took_s <= settings.look_again_s
+        await self._host.sleep(settings.settle_s if quick else 1.25 * settings.renew_s + settings.look_s + 2 * took_s)
 
 
 async def claim_first(candidates: Iterable[HeldName], settings: NamingSettings, host: NamingHost) -> HeldName:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from src.sparrow import messages as m
 from src.sparrow.admission import Admission, PendingReport
 from src.sparrow.commands import Finish
 from src.sparrow.commands import SchedulerCommand as Command
+from src.sparrow.dialing import Dialing, Rate
 from src.sparrow.jobspec import JobSpec
 from src.sparrow.jobtable import JobTable
 from src.sparrow.link import UP, Host, Link, Timer
@@ -30,16 +31,11 @@ class SchedulerHost(Host, Protocol):
     def list_names(self, prefix: str) -> None:
         """Asks the name server for the names with this prefix. ``names_seen`` or ``names_unavailable`` is called later."""
 
+    def forget_name(self, name: str, uri: str) -> None:
+        """Has the name server remove a name if it is still bound to this uri. Nothing is told later."""
+
     def job_ended(self, report: Report) -> Report:
         """Notes that a job has ended. Returns its report with ``submitted`` and ``finished`` in seconds since 1970."""
-
-
-class Backoff(NamedTuple):
-    """The backoff of a worker that could not be reached: it is not connected before ``until_s`` unless its uri changes."""
-
-    uri: str
-    until_s: float
-    delay_s: float
 
 
 class SchedulerNode:
@@ -47,6 +43,7 @@ class SchedulerNode:
 
     table_class: type[JobTable] = JobTable
     link_class: type[Link] = Link
+    dialing_class: type[Dialing] = Dialing
 
     def __init__(
         self,
@@ -61,7 +58,10 @@ class SchedulerNode:
         self.table = self.table_class(rng, default_method, settings)
         self.admission = Admission(settings)
         self.links: dict[str, Link] = {}  # the links to workers that are connected or being connected
-        self._backoff: dict[str, Backoff] = {}
+        self.dialing = self.dialing_class(settings.dialing)
+        self._is_dialing = False
+        self._dialing_later = False  # whether a timer runs that looks at the queued names again
+        self._complaints = Rate(settings.dialing.said_per_s, 10.0)
         self._welcomes: dict[str, list[Callable[[], None]]] = {}  # worker -> what to call when it has joined, or cannot be reached
         self._unlisted: set[str] = set()  # workers whose greeting came after the begin of the last listing
         self._looked_for: set[str] = set()  # workers whose greeting came before it
@@ -151,7 +151,6 @@ class SchedulerNode:
         if self._closed:
             return
         self._welcomes.setdefault(worker, []).append(welcome)
-        self._backoff.pop(worker, None)
         self._unlisted.add(worker)
         if not self._listing:
             self._list_names()
@@ -173,16 +172,29 @@ class SchedulerNode:
 
     def names_seen(self, found: Mapping[str, str], took_s: float) -> None:
         """The name server lists these names (name -> uri). ``took_s`` is the time in seconds that it took to answer."""
-        now = self._host.now()
-        for name, uri in found.items() if not self._closed else ():
-            worker = name[len(WORKERS) :]
-            backoff = self._backoff.get(worker)
-            if worker not in self.links and (backoff is None or uri != backoff.uri or now >= backoff.until_s):
-                peer = Address(worker, "")  # the handshake tells the incarnation
-                self.links[worker] = self.link_class(self, self._host, peer, name, None, uri, self.settings.link)
-        for worker in [worker for worker in self._backoff if WORKERS + worker not in found]:
-            del self._backoff[worker]
+        if not self._closed:
+            workers = {name[len(WORKERS) :]: uri for name, uri in found.items()}
+            self.dialing.seen(workers, self._looked_for)
+            self._dial()
         self._listed(took_s)
+
+    def _dial(self) -> None:
+        """Connects the workers whose turn it is."""
+        if self._closed or self._is_dialing:
+            return
+        self._is_dialing = True
+        while (found := self.dialing.next(self._host.now())) is not None:
+            worker, uri = found
+            peer = Address(worker, "")  # the handshake tells the incarnation
+            self.links[worker] = self.link_class(self, self._host, peer, WORKERS + worker, None, uri, self.settings.link)
+        self._is_dialing = False
+        if self.dialing.has_queued and not self._dialing_later:
+            self._dialing_later = True
+            self._host.later(self.settings.dialing.look_again_s, self._dial_later)
+
+    def _dial_later(self) -> None:
+        self._dialing_later = False
+        self._dial()
 
     def names_unavailable(self) -> None:
         """The name server is not available at present."""
@@ -194,13 +206,14 @@ class SchedulerNode:
             return
         for worker in self._looked_for:
             link = self.links.get(worker)
-            if link is None or link.state == UP:
+            if not self.dialing.is_queued(worker) and (link is None or link.state == UP):
                 self._welcome(worker)
         self._looked_for = set()
         if self._unlisted:
             self._list_names()
         else:  # in a large cluster a listing takes long, so it is repeated less often
-            pause_s = max(self.settings.refresh_s, self.settings.refresh_share * took_s)
+            settings = self.settings
+            pause_s = min(max(settings.refresh_s, settings.refresh_share * took_s), settings.refresh_most_s)
             self._next_listing = self._host.later(pause_s, self._list_names)
 
     def _welcome(self, worker: str) -> None:
@@ -215,11 +228,12 @@ class SchedulerNode:
         link.peer = Address(worker, str(link.incarnation))
         slots = greeting.get("slots")
         slots = slots if type(slots) is int and 0 < slots <= WorkerSettings.max_slots else 1
-        self._backoff.pop(worker, None)
+        self.dialing.up(worker)
         if worker not in self.table.workers:
             self._host.note("info", f"worker {worker} joined ({slots} slot{'' if slots == 1 else 's'})")
         self._perform(self.table.joined(link.peer, slots, self._host.now()))
         self._welcome(worker)
+        self._dial()
 
     def link_answered(self, link: Link, batch: Sequence[m.Message], answers: Sequence[m.Message]) -> None:
         """A worker has answered a batch, with its load or what it holds."""
@@ -233,19 +247,22 @@ class SchedulerNode:
         """A worker is lost: its tasks are placed again, and it is connected again after a backoff."""
         worker = link.peer.name
         del self.links[worker]
-        first, most = self.settings.backoff_s, self.settings.backoff_most_s
-        delay_s = min(most, 2 * self._backoff[worker].delay_s) if worker in self._backoff else first
-        self._backoff[worker] = Backoff(str(link.uri), self._host.now() + delay_s, delay_s)
+        now = self._host.now()
+        if self.dialing.failed(worker, now, link.nobody_there):
+            self._host.note("info", f"{link.name} is removed: nobody has listened at {link.uri} for long")
+            self._host.forget_name(link.name, str(link.uri))
         entry = self.table.workers.get(worker)
         if entry is None:
-            if delay_s == first:
+            if not self.dialing.has_failed_before(worker) and self._complaints.allows(now):
+                self._complaints.take()
                 self._host.note("warning", f"worker {worker} is registered but cannot be used: {reason}")
         elif entry.leaving and not entry.runs:
             self._host.note("info", f"worker {worker} has left")
         else:
             self._host.note("warning", f"worker {worker} is lost, with {len(entry.runs)} tasks: {reason}")
-        self._perform(self.table.lost(worker, self._host.now()))
+        self._perform(self.table.lost(worker, now))
         self._welcome(worker)
+        self._dial()
 
     # Commands
 

@@ -36,7 +36,27 @@ class NamingSettings:
 
     renew_s: float = 4.0  # between two checks that the name is still registered, plus or minus a quarter at random
     retry_s: float = 0.5  # between two attempts while the name server is not available
-    look_s: float = 1.0  # the process that has the wanted name must answer within this time, else it counts as alive but slow
+    answer_s: float = 10.0  # for one answer of the name server: slow is not dead
+    slow_s: float = 1.5  # a name server that has not answered for this time is called slow
+    look_s: float = 2.5  # the process that has the wanted name must answer as its holder within this time
+    settle_s: float = 0.5  # after a name was taken over: whoever has overwritten it, or has it, is seen after this time
+    look_again_s: float = 0.2  # after a name was bound, for the first check that it still is; quicker writes need no longer wait
+    release_s: float = 8.0  # the longest time for giving the name back when the process stops
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class DialingSettings:
+    """How a process connects to those that the name server lists. The bounds are those of each lane (``dialing``)."""
+
+    at_once: int = 32  # connections that are being made
+    per_host: int = 16  # of them, to one host
+    new_per_s: float = 1_000.0  # connections to new names that are begun in a second
+    failing_per_s: float = 20.0  # the same for names that have never answered
+    backoff_s: float = 1.0  # before a name that could not be connected is tried again; the pause doubles each time
+    backoff_most_s: float = 10.0  # the longest such pause
+    look_again_s: float = 0.1  # until those that a rate has held up are looked at again
+    refused_for_s: float = 600.0  # a name whose port has refused all connections for this time is removed from the name server
+    said_per_s: float = 1.0  # lines in the log about names that cannot be used
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -58,12 +78,12 @@ class SchedulerSettings:
     link: LinkSettings = field(default_factory=LinkSettings)
     naming: NamingSettings = field(default_factory=NamingSettings)
     reconcile: ReconcileSettings = field(default_factory=ReconcileSettings)
+    dialing: DialingSettings = field(default_factory=DialingSettings)
     tally: TallyLimits = field(default_factory=TallyLimits)
     tick_s: float = 0.1  # between two ticks of the job table, while jobs are open
     refresh_s: float = 1.0  # between two listings of the workers in the name server, at least
     refresh_share: float = 50.0  # a listing that takes t seconds is followed by a pause of at least this many times t
-    backoff_s: float = 1.0  # before a worker that could not be reached is connected again; the pause doubles each time
-    backoff_most_s: float = 10.0  # the longest such pause
+    refresh_most_s: float = 10.0  # the longest such pause: the name server may only be slow
     max_retries: int = 3  # how often a task is placed again after the loss of its worker; then it fails
     probe_timeout_s: float = 1.0  # a round of probes ends after this time, with the loads that have arrived
     doubted_s: float = 3.0  # for this time a worker that was lost and is back is asked for runs that were placed elsewhere
@@ -103,6 +123,7 @@ class ClientSettings:
     retry_s: float = 0.1  # between two searches for a scheduler, while there is none
     gather_s: float = 0.1  # once the first scheduler is connected, the jobs wait so long for others to share them
     connect_s: float = 2.5  # for a connection to a scheduler
+    max_connecting: int = 64  # schedulers that one search connects to: anybody may register names
     ask_s: float = 1.0  # between two questions for progress, and before a job that was refused is handed over again
     answer_s: float = 2.5  # a scheduler that does not answer such a question within this time loses its jobs to another one
     alone_answer_s: float = 15.0  # the same, if there is no other scheduler

@@ -7,6 +7,7 @@ same class.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any, Protocol
 
 from src.sparrow import messages as m
@@ -94,8 +95,11 @@ class WorkerNode:
     # From the name server
 
     def names_seen(self, schedulers: Mapping[str, str]) -> None:
-        """The name server lists these schedulers (name -> uri). The worker greets them, so that the next job can use it."""
-        for name, uri in schedulers.items():
+        """The name server lists these schedulers (name -> uri). The worker greets them, so that the next job can use it.
+
+        It greets a bounded number: anybody may register names, and the other schedulers find the worker in the name server.
+        """
+        for name, uri in islice(schedulers.items(), self.settings.max_schedulers):
             self._host.greet(name, uri)
 
     # From links to schedulers

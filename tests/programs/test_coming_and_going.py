@@ -5,11 +5,13 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 
 import Pyro4
 import pytest
 
 from scripts.testbed.local_cluster import ROOT, LocalCluster, client_command
+from src.cluster.signals import SAME_S
 from src.Job import Job
 from src.SparrowClient import SparrowClient
 from tests.support.contract import METHODS
@@ -62,15 +64,30 @@ def test_a_scheduler_stops_and_gives_its_name_back(cluster):
     assert "Traceback" not in cluster.log("scheduler1")
 
 
+@pytest.mark.parametrize("program", ["host1", "scheduler1", "nameserver"])
+@pytest.mark.parametrize("cluster", [{"workers": 1, "own_nameserver": True}], indirect=True)
+def test_signals_that_come_together_count_as_one(cluster, program):
+    """``timeout`` sends one to its child and one to its group. What is done at the end is done nevertheless."""
+    process = cluster.processes.pop(program)
+    for _ in range(20):
+        process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGINT)
+    assert process.wait(5) == 0, cluster.log(program)
+    assert "stopped" in cluster.log(program)
+    if program != "nameserver":
+        with pytest.raises(Pyro4.errors.NamingError):
+            cluster.proxy({"host1": "sparrow.worker.host1", "scheduler1": "sparrow.scheduler.1"}[program])
+
+
 def test_a_second_signal_ends_a_worker_at_once(cluster):
-    with SparrowClient(cluster.nameserver) as one:
-        one.submit(Job.from_durations([0.4] * 3), "BATCH")
-        eventually(lambda: cluster.load("host1") == 1)
-        process = cluster.processes.pop("host1")
-        process.send_signal(signal.SIGTERM)
-        eventually(lambda: "stopping on SIGTERM" in cluster.log("host1"))
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(5) == 128 + signal.SIGTERM
+    process = cluster.processes.pop("host1")
+    cluster.kill("nameserver", signal.SIGSTOP)  # so that the name cannot be given back for a while
+    process.send_signal(signal.SIGTERM)
+    eventually(lambda: "stopping on SIGTERM" in cluster.log("host1"))
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(2 * SAME_S)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(5) == 128 + signal.SIGTERM
 
 
 @pytest.mark.parametrize(
@@ -187,3 +204,33 @@ def test_a_worker_may_be_stopped_while_a_scheduler_that_hangs_has_not_greeted_it
     assert process.wait(5) == 0
     assert "ready at" not in cluster.log("host9")
     assert "Traceback" not in cluster.log("host9")
+
+
+@pytest.mark.parametrize("pause_s", [0.0, 0.002, 0.02])
+def test_two_interrupts_that_come_together_are_one_for_the_client(clusters, pause_s):
+    command = [
+        sys.executable,
+        str(ROOT / "src" / "SparrowClient.py"),
+        "BATCH",
+        "1",
+        "2",
+        "1",
+        "--nameserver",
+        clusters(1).nameserver,
+    ]
+    with SparrowClient(clusters(1).nameserver) as one:
+        eventually(lambda: clusters(1).stats()["open_jobs"] == 0)
+        waiting = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=interruptible)
+        eventually(lambda: clusters(1).stats()["open_jobs"] == 1)
+        waiting.send_signal(signal.SIGINT)
+        time.sleep(pause_s)
+        waiting.send_signal(signal.SIGINT)
+        out, said = waiting.communicate(timeout=10)
+        assert (waiting.returncode, out) == (130, ""), said
+        assert said.startswith("interrupted: 1 of 1 jobs have not ended")
+        one.run("BATCH", 1, 1, 0.0)
+
+
+def interruptible():
+    """A shell starts what runs in its background with SIGINT ignored."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)

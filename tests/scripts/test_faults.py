@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from scripts.testbed import faults_around as _faults_around  # noqa: F401  (adds its own)
+from scripts.testbed import faults_naming as _faults_naming  # noqa: F401  (adds its own)
 from scripts.testbed.trial import FAULTS
 
 AT_ONCE = 6

@@ -10,14 +10,17 @@ from scripts.testbed.local_cluster import ROOT
 from src.simulation.network import Faults
 from src.simulation.simulation import Simulation
 from src.sparrow.client_node import ClientNode
+from src.sparrow.dialing import Dialing
 from src.sparrow.jobs import DONE
 from src.sparrow.jobspec import JobSpec
 from src.sparrow.jobtable import JobTable
 from src.sparrow.link import Link
+from src.sparrow.names import HeldName
 from src.sparrow.scheduler_node import SchedulerNode
 from src.sparrow.worker_node import WorkerNode
 from src.sparrow.workqueue import WorkQueue
 from tests.support.chaos import wrong_in
+from tests.support.naming import wrong_with_names
 
 SEEDS = 2_000  # within which each must be found; most take a few
 
@@ -74,13 +77,13 @@ class BelievesEveryReport(ClientNode):
             self._host.finish(job, report, held.handed_over)
 
 
-class NeverTriesAgain(SchedulerNode):
+class NeverTriesAgain(Dialing):
     """A worker that could not be reached once is never tried again."""
 
-    def link_lost(self, link, reason):
-        super().link_lost(link, reason)
-        backoff = self._backoff[link.peer.name]
-        self._backoff[link.peer.name] = backoff._replace(until_s=float("inf"))
+    def failed(self, name, now, refused):
+        super().failed(name, now, refused)
+        self._waiting.clear()
+        return False
 
 
 class DeafToCancellation(WorkQueue):
@@ -137,7 +140,7 @@ PLANTED = {
     "ForgetsTheJobsOfALostScheduler": {"client_class": ForgetsTheJobsOfALostScheduler},
     "TakesNoRoomForAnAnswer": {"client_class": TakesNoRoomForAnAnswer},
     "BelievesEveryReport": {"client_class": BelievesEveryReport},
-    "NeverTriesAgain": {"scheduler_class": NeverTriesAgain},
+    "NeverTriesAgain": scheduler_with(dialing_class=NeverTriesAgain),
     "DeafToCancellation": worker_with(queue_class=DeafToCancellation),
     "CountsTwice": scheduler_with(table_class=CountsTwice),
     "ForgetsTheLost": scheduler_with(table_class=ForgetsTheLost),
@@ -187,3 +190,43 @@ def test_a_superseded_run_that_counts_is_found(table_class, found):
     sim.workers[0].hinder(mute_until_s=4.0)
     sim.run()
     assert any("never finished it" in violation for violation in sim.check()) == found
+
+
+# Names
+
+
+class BelievesSilence(HeldName):
+    """Whatever is at the port of a name has it, also if it says nothing."""
+
+    async def _is_held(self, uri):
+        said = await self._host.greet(uri, self._settings.look_s)
+        return said is None or said.get("name") == self.name
+
+
+class BelievesAnybody(HeldName):
+    """Whoever answers at the port of a name has it, also if it answers as something else."""
+
+    async def _is_held(self, uri):
+        return await self._host.greet(uri, self._settings.look_s) is not None
+
+
+class NeverLooksAgain(HeldName):
+    """Who has taken a name over believes at once that it has it."""
+
+    async def _settle(self, began_s, acknowledged):
+        pass
+
+
+class TakesWhatHasChangedHands(HeldName):
+    """A name is taken from whoever has it by now, though it was another one that did not answer."""
+
+    async def _take_over(self, dead):
+        await self._host.register(self.name, self.uri, safe=False)
+        return self.uri
+
+
+@pytest.mark.parametrize("held_class", [BelievesSilence, BelievesAnybody, NeverLooksAgain, TakesWhatHasChangedHands])
+def test_a_planted_bug_of_names_is_found(held_class):
+    found = next((seed for seed in range(SEEDS) if wrong_with_names(seed, held_class=held_class)), None)
+    assert found is not None, f"not found in {SEEDS} seeds"
+    assert wrong_with_names(found) == [], f"seed {found}"

@@ -210,3 +210,13 @@ def test_a_withdrawn_job_is_not_handed_over(host):
     node.withdraw("unheard of")
     find(host, node, A)
     assert [job for _, job in host.handed[1:]] == ["b"]
+
+
+def test_a_search_among_ten_thousand_names_is_bounded_and_begins_with_what_has_answered_before(host):
+    node = client_with(host, A)
+    submit(node, "a")
+    node.disconnected(A, "it closed the connection")
+    nowhere = {f"{SCHEDULERS}{n}": f"PYRO:x@flood:{n}" for n in range(100, 10_100)}
+    node.names_seen({**nowhere, A: "PYRO:a@flood:1"})
+    assert len(host.connecting) == SETTINGS.max_connecting
+    assert host.connecting[A] == "PYRO:a@flood:1"

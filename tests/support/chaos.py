@@ -31,7 +31,8 @@ def chaos(seed, **classes):
         network=network,
         faults=Faults(every_s=rng.choice((4.0, 8.0, 30.0)), lasting_s=rng.choice((1.0, 4.0)), until_s=15.0),
         audited=True,
-        shared_hosts=rng.random() < 0.5,
+        workers_per_host=rng.choice((1, 2, 4)),
+        atomic_names=rng.random() < 0.5,
         scheduler_settings=SchedulerSettings(
             max_open_tasks=rng.choice((40, 500_000)),  # a job has 15 at most, as it is counted, and gets half of what is left
             remembered_jobs=rng.choice((1, 10_000)),

@@ -86,6 +86,7 @@ class FakeHost(FakeTime):
         self.connects = []  # (name, time) of every try
         self.calls = []
         self.hung_up = []  # names
+        self.forgotten = []  # (name, uri) that the name server is to remove
         self.listings = []  # prefixes that the name server was asked for
         self.ended_jobs = []
         self.runs = []  # in slots: (owner, run, duration)
@@ -158,6 +159,9 @@ class FakeHost(FakeTime):
 
     def list_names(self, prefix):
         self.listings.append(prefix)
+
+    def forget_name(self, name, uri):
+        self.forgotten.append((name, uri))
 
     def job_ended(self, report):
         self.ended_jobs.append(report["id"])
