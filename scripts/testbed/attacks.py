@@ -22,7 +22,7 @@ from typing import Callable, NamedTuple
 
 from Pyro4 import message
 
-from scripts.testbed import mutations
+from scripts.testbed import attacks_wire, mutations
 from scripts.testbed.attacks_dashboard import DASHBOARD_ATTACKS
 from scripts.testbed.attacks_key import KEY_ATTACKS, recorded_conversation
 from scripts.testbed.attacks_naming import nowhere
@@ -237,6 +237,7 @@ ATTACKS = {
     "nowhere": Attack(nowhere, 1_000, on_dashboard=False, on_workers=False),
     **{name: Attack(*row) for name, row in DASHBOARD_ATTACKS.items()},
     **{name: Attack(*row) for name, row in KEY_ATTACKS.items()},
+    **{name: Attack(act, per_s, False, at_workers) for name, (act, per_s, at_workers) in attacks_wire.ROWS.items()},
 }
 
 

@@ -45,6 +45,11 @@ def greeting(who: object = "a client") -> Part:
     return message.MSG_CONNECT, dump({"handshake": who, "object": "Pyro.Daemon"})
 
 
+def welcome(who: object) -> Part:
+    """Returns the answer to a greeting."""
+    return message.MSG_CONNECTOK, dump(who)
+
+
 def call(object_id: str, method: str, *arguments: object) -> Part:
     """Returns a call of a remote method."""
     return message.MSG_INVOKE, dump_call(object_id, method, arguments, {})

@@ -31,6 +31,12 @@ class Target(NamedTuple):
     nameserver: str = ""
     key: bytes | None = None
 
+    @property
+    def kind(self) -> str:
+        """Which of PORTS it is, by its remote object."""
+        kinds = {"": "dashboard", OBJECTS["nameserver"]: "nameserver"}
+        return kinds.get(self.object_id, "scheduler" if ".scheduler." in self.object_id else "worker")
+
     def connect(self) -> socket.socket:
         """Returns a new connection. Raises OSError if there is none to be had."""
         return socket.create_connection((self.host, self.port), timeout=PATIENCE_S)

@@ -18,6 +18,7 @@ import Pyro4
 from Pyro4 import errors, message
 
 from src.rmi import wire
+from src.rmi.accounts import Unfinished
 from src.rmi.connecting import connect
 from src.rmi.errors import (
     LostError,
@@ -47,6 +48,7 @@ class _Default(enum.Enum):
     TIMEOUT = enum.auto()
 
 
+_GREETINGS = (message.MSG_CONNECTOK, message.MSG_CONNECTFAIL)
 _DEFAULT_TIMEOUT: Final = _Default.TIMEOUT
 Timeout = Union[float, None, _Default]  # seconds; None for no limit
 Ended = Callable[[Optional[Exception], Any], None]  # gets the error of a call, or None and its result
@@ -71,7 +73,8 @@ class Channel(asyncio.BufferedProtocol):
         self._session: Session | None = None  # once the other side has answered the handshake
         self._object_id: str = uri.object
         self._load = wire.configure_pyro4(settings.wire).loads
-        self._frames = wire.FrameReader(settings.wire.max_payload_bytes, settings.wire.max_annotations_bytes)
+        self._frames = wire.FrameReader(settings.wire.max_greeting_bytes, settings.wire, self._awaits)
+        self._unfinished = Unfinished(lambda why: self._close_with(LostError(f"{self.address}: {why}")), settings)
         self._max_payload_bytes = settings.wire.max_payload_bytes
         self._max_calls = settings.max_calls_in_flight
         self._calls: dict[int, tuple[Ended, float | None]] = {}  # sequence number -> who is told the result, and the deadline
@@ -241,15 +244,26 @@ class Channel(asyncio.BufferedProtocol):
         self.data_received(self._receive_buffer[:nbytes])
 
     def data_received(self, data: bytes | memoryview) -> None:
-        """Hand each reply that is whole to its call. The connection is closed if the bytes cannot be read."""
-        answers = []
+        """Hand each reply that is whole to its call. What cannot be read, or answers nothing, closes the connection."""
+        self._frames.append(data)
+        while (answer := self._next_answer()) is not None:
+            self._take(*answer)
+            if self.closed:
+                return
+        partial = self._frames.partial_bytes
+        if (partial or self._unfinished.partial_bytes) and not self.closed:
+            self._unfinished.has(partial)
+
+    def _next_answer(self) -> tuple[wire.Frame, Any] | None:
+        """Returns the next message that is whole, with its value. If it cannot be read the connection is closed."""
         try:
-            for frame in self._frames.feed(data):
-                payload = self._authenticated_payload(frame)
-                if frame.serializer == wire.SERPENT_ID:
-                    answers.append((frame, self._load(payload)))
-                else:
-                    answers.append((frame, printable_ascii(payload, self._settings.wire.max_shown_bytes)))
+            frame = self._frames.next()
+            if frame is None:
+                return None
+            payload = self._authenticated_payload(frame)
+            if frame.serializer == wire.SERPENT_ID:
+                return frame, self._load(payload)
+            return frame, printable_ascii(payload, self._settings.wire.max_shown_bytes)
         except TamperedError as error:
             self._close_with(LostError(f"the connection to {self.address} is not safe: {error}"))
         except MalformedError as error:
@@ -260,21 +274,30 @@ class Channel(asyncio.BufferedProtocol):
             self._close_with(RefusedError(f"{self.address} speaks Pyro4 with settings that this process does not accept: {error}"))
         except Exception as error:  # the parsers behind ``_load`` raise errors of any type for bytes that a hostile peer chose
             self._close_with(LostError(f"{self.address} sent something that cannot be read: {error!r:.200}"))
-        for frame, value in answers:
-            if frame.kind == message.MSG_RESULT:
-                self._end_call(frame.seq, frame.flags, value)
-            elif self._greeting is not None and not self._greeting.done():
-                if frame.kind == message.MSG_CONNECTOK:
-                    self._greeting.set_result(value)
-                else:
-                    self._greeting.set_exception(
-                        _refusal(self.address, value, None if self._handshake is None else self.uri.location)
-                    )
+        return None
+
+    def _take(self, frame: wire.Frame, value: Any) -> None:
+        if frame.kind == message.MSG_RESULT:
+            self._end_call(frame.seq, frame.flags, value)
+        elif self._greeting is not None and not self._greeting.done():
+            if frame.kind == message.MSG_CONNECTOK:
+                self._frames.max_payload_bytes = self._settings.wire.max_payload_bytes
+                self._greeting.set_result(value)
+            else:
+                greeted = None if self._handshake is None else self.uri.location
+                self._greeting.set_exception(_refusal(self.address, value, greeted))
+
+    def _awaits(self, kind: int, seq: int) -> bool:
+        """Returns whether a message of this kind, with this number, answers something that this side has said."""
+        if kind == message.MSG_RESULT:
+            return seq in self._calls
+        return kind in _GREETINGS and self._greeting is not None and not self._greeting.done()
 
     def connection_lost(self, error: Exception | None) -> None:
         """End every call in flight with LostError, and call ``on_lost``."""
         if self._deadline_timer is not None:
             self._deadline_timer.cancel()
+        self._unfinished.has(0)
         if isinstance(error, ssl.SSLError):
             self._end_all(WrongCredentialsError(describe_tls_error(self.address, error)))
         else:
@@ -355,4 +378,6 @@ def _remote_error(value: Any) -> Exception:
     """Returns the error for a RESULT that is an exception; a value that is none becomes a RefusedError."""
     if isinstance(value, errors.NamingError) and str(value).startswith("sqlite error"):
         return NameStorageError(str(value))
-    return value if isinstance(value, Exception) else RefusedError(str(value))
+    if isinstance(value, Exception) and not isinstance(value, (StopIteration, StopAsyncIteration)):  # these mean something to await
+        return value
+    return RefusedError(f"{value!s:.1000}")

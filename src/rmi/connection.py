@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 import weakref
 from typing import Any, Protocol
 
@@ -15,11 +16,14 @@ from Pyro4 import errors, message
 
 from src.rmi import wire
 from src.rmi.errors import MalformedError, TamperedError
+from src.rmi.greeting import kept
 from src.rmi.keepalive import enable_keepalive
 from src.rmi.receiving import receive_buffer
 from src.rmi.serializer import dump
 from src.rmi.session import Greeted, Session
 from src.rmi.settings import DaemonSettings
+from src.rmi.tls import Newcomer
+from src.rmi.turns import Turns
 
 log = logging.getLogger("sparrow.connection")
 
@@ -30,6 +34,7 @@ class DaemonInterface(Protocol):
     connections: set[Connection]
     settings: DaemonSettings
     _pyroHmacKey: bytes | None  # noqa: N815
+    turns: Turns
 
     def on_connected(self, connection: Connection) -> bool:
         """Returns whether this new connection is accepted."""
@@ -56,7 +61,7 @@ class DaemonInterface(Protocol):
         """Returns what comes of the first message of a connection."""
 
 
-class Connection(asyncio.BufferedProtocol):
+class Connection(asyncio.BufferedProtocol, Newcomer):
     """One connection to a daemon. ``peer`` is what the other side said of itself in its handshake, once that is completed.
 
     ``known`` tells whether it is: with a key, the first sealed message of the ``session`` completes it. ``partial_bytes`` is what
@@ -83,12 +88,16 @@ class Connection(asyncio.BufferedProtocol):
         self._max_payload_bytes = settings.wire.max_payload_bytes
         self._max_unsent_bytes = settings.max_unsent_bytes
         self._unsent_check_bytes = settings.unsent_check_bytes
-        self._frames = wire.FrameReader(settings.wire.max_greeting_bytes, settings.wire.max_annotations_bytes)
+        self._turns = daemon.turns
+        self.account = daemon.turns.account()
+        self._frames = wire.FrameReader(settings.wire.max_greeting_bytes, settings.wire)
         self._frame: wire.Frame | None = None
         self._greeted: Greeted | None = None  # what came of the first message
         self._deadline_timer: asyncio.TimerHandle | None = None
         self._transport: Any = None
-        self._receive_buffer = receive_buffer()
+        self._paused = False  # whether nothing is read until it was this connection's turn
+        self._at_end = False  # whether the other side has said all, and waits for its turn
+        self._receive_buffer = receive_buffer()[: settings.wire.max_greeting_bytes]  # of a stranger a little at a time is read
         self._address: tuple[Any, ...] = ("", 0)
 
     # Called by asyncio
@@ -112,10 +121,23 @@ class Connection(asyncio.BufferedProtocol):
         self.data_received(self._receive_buffer[:nbytes])
 
     def data_received(self, data: bytes | memoryview) -> None:
-        """Answer each message that is whole. An error closes this connection and no other."""
-        frames, session = self._frames, self.session
+        """Take these bytes, and have the messages answered that are whole: now, or when it is the turn of this connection."""
+        self._frames.append(data)
+        if not self.account.waits:
+            self._turns.asks(self)
+        elif not self._paused:
+            self._paused = True
+            self._transport.pause_reading()
+        if self.account.waits:
+            self.daemon.on_partial_message(self, self._frames.partial_bytes)
+
+    def take_turn(self, until: float) -> bool:
+        """Answer the messages that are whole, until this time. Returns whether more may be. An error closes this connection."""
+        frames, session, more = self._frames, self.session, False
+        if self._transport.is_closing():
+            return False
         try:
-            for frame in frames.feed(data):
+            while (frame := frames.next()) is not None:
                 self._frame = frame
                 if session is not None:
                     session.check(frame)
@@ -128,7 +150,10 @@ class Connection(asyncio.BufferedProtocol):
                 else:  # the first message that is sealed, a PING, completes the handshake
                     self._become_known()
                 if self._transport.is_closing():
-                    return
+                    return False
+                if time.monotonic() >= until and frames.partial_bytes:
+                    more = True
+                    break
         except TamperedError as error:
             self.daemon.on_rejected(self._address, str(error))
             self.abort(str(error))
@@ -140,14 +165,33 @@ class Connection(asyncio.BufferedProtocol):
             log.exception("closing the connection from %s:%s after an unexpected error", *self._address[:2])
             self._transport.abort()
         else:
-            partial = frames.partial_bytes
-            if self.known and (partial > 0) != (self._deadline_timer is not None):
-                self._set_deadline(self._settings.message_timeout_s if partial else None)
-            if partial or self.partial_bytes:
-                self.daemon.on_partial_message(self, partial)
+            self._turn_ended(more)
+        return more
+
+    def _turn_ended(self, more: bool) -> None:
+        """Watch over what is left, and read on if that is no whole message."""
+        partial = self._frames.partial_bytes
+        unfinished = partial > 0 and not more
+        if unfinished != (self._deadline_timer is not None) and self.known:
+            self._set_deadline(self._settings.message_timeout_s if unfinished else None)
+        if partial or self.partial_bytes:
+            self.daemon.on_partial_message(self, partial)
+        if more:
+            return
+        if self._at_end:
+            self.close()
+        elif self._paused:
+            self._paused = False
+            self._transport.resume_reading()
+
+    def eof_received(self) -> bool:
+        """Returns whether the connection stays open although the other side has said all: until its turn. With TLS it cannot."""
+        self._at_end = self.account.waits and self._transport.get_extra_info("sslcontext") is None
+        return self._at_end
 
     def _greet(self, frame: wire.Frame) -> None:
-        self._greeted = greeted = self.daemon.greet(self, frame)
+        greeted = self.daemon.greet(self, frame)
+        self._greeted = greeted = greeted._replace(said=kept(greeted.said, self._settings.wire))
         if greeted.answer:
             self._transport.write(greeted.answer)
         if greeted.why:
@@ -165,11 +209,14 @@ class Connection(asyncio.BufferedProtocol):
         if not self.daemon.on_known(self):
             return
         self._frames.max_payload_bytes = self._settings.wire.max_payload_bytes
+        self._receive_buffer = receive_buffer()
         self._set_deadline(None)
+        self.settle()
 
     def connection_lost(self, error: Exception | None) -> None:
         """Tell the daemon that this connection holds nothing any more."""
         self._set_deadline(None)
+        self.settle()
         self.daemon.on_partial_message(self, 0)
         self.daemon.on_disconnected(self)
 

@@ -22,6 +22,8 @@ import Pyro4
 from Pyro4 import errors, message, util
 
 from src.rmi import session, wire
+from src.rmi.accounts import PartialMessages
+from src.rmi.batches import run_batch
 from src.rmi.connection import Connection, PendingReply
 from src.rmi.errors import ConfigurationError, MalformedError, UnavailableError
 from src.rmi.listening import is_meant_for_others, loopback_warning
@@ -29,6 +31,8 @@ from src.rmi.room import Room
 from src.rmi.security import STOCK_LOSS, Security, StockKey, describe_rejection, server_context
 from src.rmi.serializer import dump
 from src.rmi.settings import DaemonSettings
+from src.rmi.tls import TlsListener
+from src.rmi.turns import Turns
 
 UNPROTECTED = Security(insecure=True)
 
@@ -38,6 +42,7 @@ expose: Callable[[Method], Method] = Pyro4.expose  # marks a method as remote
 log = logging.getLogger("sparrow.daemon")
 
 _context = Pyro4.current_context
+_OUR_FLAGS = message.FLAGS_BATCH | message.FLAGS_ONEWAY
 _PUBLIC: tuple[type[Exception], ...] = (TypeError, ValueError, LookupError, AttributeError, BlockingIOError)
 
 
@@ -79,6 +84,7 @@ class Daemon(Pyro4.core.Daemon):
         UnavailableError if the address cannot be bound, and ConfigurationError if it would not be protected (``security``).
         """
         self.settings = settings
+        self.turns = Turns(settings.turns)
         serializer = wire.configure_pyro4(settings.wire)
         self._load, self._load_call = serializer.loads, serializer.loadsCall
         self._tls = server_context()
@@ -108,24 +114,22 @@ class Daemon(Pyro4.core.Daemon):
             settings.max_connections, settings.max_connections_of_a_name, settings.room_look_again_s, lambda one: one.busy
         )
         self._gone = gone
-        self._server: asyncio.AbstractServer | None = None
+        self._server: asyncio.AbstractServer | TlsListener | None = None
         self._rejected_count = 0  # handshakes that failed since the last warning about them
         self._rejection_warned_at_s = self._descriptors_warned_at_s = float("-inf")
-        self._partial_bytes = 0  # the sum of ``partial_bytes`` over all connections
+        self._partial = PartialMessages()
 
     async def serve(self) -> None:
         """Accept connections from now on."""
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(self._on_loop_exception)
+        if self._tls is not None:
+            self.sock.listen(self.settings.backlog_connections)
+            self._server = TlsListener(self.sock, self._tls, lambda: Connection(self), self.settings.tls)
+            return
         # asyncio accepts up to ``backlog`` connections in a row before anything else runs, and each fails when no descriptor
         # is left. So it accepts one at a time, while the kernel's own queue is as long as the settings say.
-        self._server = await loop.create_server(
-            lambda: Connection(self),
-            sock=self.sock,
-            backlog=1,
-            ssl=self._tls,
-            ssl_handshake_timeout=None if self._tls is None else self.settings.greeting_timeout_s,
-        )
+        self._server = await loop.create_server(lambda: Connection(self), sock=self.sock, backlog=1)
         self.sock.listen(self.settings.backlog_connections)
 
     def stop(self) -> None:
@@ -212,13 +216,7 @@ class Daemon(Pyro4.core.Daemon):
 
     def on_partial_message(self, connection: Connection, size: int) -> None:
         """Count the bytes of messages that are not whole yet, and close the connection with most if the total is too high."""
-        self._partial_bytes += size - connection.partial_bytes
-        connection.partial_bytes = size
-        if self._partial_bytes > self.settings.max_total_partial_bytes:
-            largest = max(self.connections, key=lambda one: one.partial_bytes)
-            self._partial_bytes -= largest.partial_bytes
-            largest.partial_bytes = 0
-            largest.abort("the unfinished messages on all connections take too much memory together")
+        self._partial.count(connection, size, self.settings.max_total_partial_bytes)
 
     def on_unsent(self) -> None:
         """Close the connection with most unread replies if those on all connections take too much memory together."""
@@ -227,30 +225,43 @@ class Daemon(Pyro4.core.Daemon):
             largest.abort("the unread replies on all connections take too much memory together")
 
     def respond(self, connection: Connection, frame: wire.Frame) -> None:
-        """Answer one request. A plain call in serpent is executed here, three times faster than by Pyro4's code for all others.
+        """Answer one request. Calls in serpent are executed here, three times faster than by Pyro4's code for all others.
 
         In a session there are no others. Raises MalformedError if there is one.
         """
         self.room.called(connection)
-        plain = frame.kind == message.MSG_INVOKE and not frame.flags and not frame.annotated and frame.serializer == wire.SERPENT_ID
-        if connection.session is None:
-            if not plain or not frame.is_from(self._pyroHmacKey):
-                self.handleRequest(connection)
-                return
-        elif not plain:
-            raise MalformedError("not a plain call")
+        flags = frame.flags
+        ours = frame.kind == message.MSG_INVOKE and not frame.annotated and frame.serializer == wire.SERPENT_ID
+        if flags & ~_OUR_FLAGS:
+            ours = False
+        if connection.session is not None:
+            if not ours or flags:
+                raise MalformedError("not a plain call")
+        elif not ours or not frame.is_from(self._pyroHmacKey):
+            if flags & message.FLAGS_BATCH:  # Pyro4's code for these has no bounds, and answers with source lines
+                raise errors.ProtocolError("a batched call with annotations or other flags is not accepted")
+            self.handleRequest(connection)
+            _context.annotations = {}  # nothing is kept of what others put there
+            return
         context, seq = _context, frame.seq
-        context.client, context.seq, context.msg_flags = connection, seq, 0
+        context.client, context.seq, context.msg_flags = connection, seq, flags
         try:
             object_id, method, arguments, keywords = self._load_call(frame.payload)
             target = self.objectsById.get(object_id)
             if target is None:
                 raise errors.DaemonError("unknown object")
-            result = util.getAttribute(target, method)(*arguments, **keywords)
-            if not connection.reply_deferred:
-                connection.send_result(seq, dump(result))
+            if flags & message.FLAGS_BATCH:
+                reply = run_batch(target, arguments, self.settings.batch, public_error)
+            else:
+                result = util.getAttribute(target, method)(*arguments, **keywords)
+                if connection.reply_deferred:
+                    return
+                reply = dump(result)
+            if not flags & message.FLAGS_ONEWAY:
+                connection.send_result(seq, reply)
         except Exception as error:
-            self._sendExceptionResponse(connection, seq, wire.SERPENT_ID, error, None)
+            if not flags & message.FLAGS_ONEWAY:
+                self._sendExceptionResponse(connection, seq, wire.SERPENT_ID, error, None)
 
     def _on_loop_exception(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """Warn if no descriptor is left, which asyncio reports every second; asyncio handles every other error."""
@@ -309,6 +320,8 @@ def current_caller() -> dict[str, Any]:
 
 def public_error(error: BaseException) -> BaseException:
     """Returns an error as another process may see it: a class of Pyro4 or a built-in one. All others are logged here."""
+    if isinstance(error, UnicodeError):  # it carries the whole text that it is about
+        return ValueError(str(error))
     if isinstance(error, errors.PyroError) or (isinstance(error, _PUBLIC) and type(error).__module__ == builtins.__name__):
         return error
     for kind in _PUBLIC:

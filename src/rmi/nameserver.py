@@ -16,6 +16,7 @@ from Pyro4 import naming
 from Pyro4.naming_storage import SqlStorage
 
 from src.rmi.daemon import Daemon, expose
+from src.rmi.registration import check_metadata, check_registration
 from src.rmi.settings import NameServerLimits
 from src.sparrow.names import PREFIX
 
@@ -92,36 +93,37 @@ class BoundedNameServer(naming.NameServer):
         return super().lookup(name, return_metadata)
 
     @expose
-    def set_metadata(self, name: Any, metadata: Any) -> None:
-        """Set the metadata of a name, as in Pyro4. Raises ValueError if they are too long."""
-        self._check_length(name, "", metadata)
-        super().set_metadata(name, metadata)
-
-    @expose
     def register(self, name: Any, uri: Any, safe: Any = False, metadata: Any = None) -> None:
         """Register a name, as in Pyro4.
 
-        Raises ValueError if an argument is too long or there are too many names, and NamingError if ``safe`` and the name is taken.
+        Raises TypeError or ValueError if an argument is not acceptable or there are too many names, and NamingError if ``safe`` and
+        the name is taken.
         """
+        limits = self._limits
         self._expire()
-        self._check_length(name, uri, metadata)
-        if self.count() >= self._limits.max_names and name not in self.storage:
-            raise ValueError(f"there are {self._limits.max_names} names already: remove some first")
+        check_registration(name, uri, metadata, limits)
+        if self.count() >= limits.max_names and name not in self.storage:
+            raise ValueError(f"there are {limits.max_names} names already: remove some first")
         super().register(name, uri, safe, metadata)
         self._leases.pop(name, None)
 
-    def _check_length(self, name: Any, uri: Any, metadata: Any) -> None:
-        if max(len(str(name)), len(str(uri)), len(str(metadata))) > self._limits.max_characters:
-            raise ValueError(f"a name, its uri and its metadata have at most {self._limits.max_characters} characters each")
+    @expose
+    def set_metadata(self, name: Any, metadata: Any) -> None:
+        """Change the metadata of a name, as in Pyro4. Raises TypeError or ValueError if they are not acceptable."""
+        check_metadata(metadata, self._limits)
+        super().set_metadata(name, metadata)
 
     @expose
     def list(self, prefix: Any = None, regex: Any = None, **others: Any) -> Any:
         """Returns the registered names, as in Pyro4.
 
-        Raises ValueError if a regular expression is given: some take exponential time, and the caller chooses them.
+        Raises ValueError if a regular expression is given: some take exponential time, and the caller chooses them. Raises
+        TypeError or ValueError for metadata that cannot be registered.
         """
         if regex is not None:
             raise ValueError("names are listed by prefix here, not by regular expression")
+        for metadata in (others.get("metadata_all"), others.get("metadata_any")):
+            check_metadata(metadata, self._limits)
         self._expire()
         return super().list(prefix, None, **others)
 

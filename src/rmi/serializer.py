@@ -1,4 +1,4 @@
-"""The payloads of messages: serpent, with a fast path for the most frequent ones and a bound on what one payload may contain.
+"""The payloads of messages: serpent, with a fast path for the most frequent ones.
 
 A payload is UTF-8 text: one line that names the format, then one literal of Python. A call is the tuple ``(object id, method,
 positional arguments, keyword arguments)``; a reply is the value itself, and an exception is a dict that names its class.
@@ -8,20 +8,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any, Callable
+from typing import Any
 
 from Pyro4 import errors, util
 
+from src.rmi.parsing import Parser
 from src.rmi.settings import WireLimits
 
 _HEAD = b"# serpent utf-8 python3.2\n"
 _HEAD_PATTERN = re.escape(_HEAD)
 _CALL = re.compile(_HEAD_PATTERN + rb"\('([\w.]+)','(\w+)',\((?:'([^'\\]*)','([^'\\]*)','([^'\\]*)')?\),\{\}\)")
-_TEXT = re.compile(_HEAD_PATTERN + rb"'([^'\\]*)'")
+_HEAD_AND_QUOTE = _HEAD + b"'"
+_TEXT_START = len(_HEAD_AND_QUOTE)
 _PLAIN = re.compile(r"[^'\\\x00-\x1f\x7f-\uffff\U00010000-\U0010ffff]*")  # a text that serpent writes between quotes as it is
 _MAX_PLAIN_DIGITS = 15  # of a whole number that the fast path reads
-_VALUE = re.compile(  # a text without its closing quote extends to the end, so that such a payload is not searched again and again
-    rb"'[^'\\]*(?:\\.[^'\\]*)*(?:'|\\?\Z)|\"[^\"\\]*(?:\\.[^\"\\]*)*(?:\"|\\?\Z)|[0-9.]+(?:e[+-]?[0-9]+)?", re.DOTALL
+_COMMENT = re.compile(rb"# serpent utf-8 python[0-9.]{1,9}\n")
+_OBJECT = re.compile(  # the last are errors
+    r"float|Pyro4\.core\.URI|Pyro4\.futures\._ExceptionWrapper|Pyro4\.errors\.\w+|(?:(?:builtins|exceptions|sqlite3)\.)?\w+"
 )
 
 Call = tuple[str, str, Sequence[Any], dict[str, Any]]  # object id, method, positional arguments, keyword arguments
@@ -30,13 +33,13 @@ Call = tuple[str, str, Sequence[Any], dict[str, Any]]  # object id, method, posi
 class Serpent(util.SerpentSerializer):
     """Pyro4's serpent serializer: the same bytes in both directions, written and read faster in the frequent cases.
 
-    The fast path takes calls with no argument or with three texts, and replies that are one text or one whole number. Serpent
-    itself takes everything else, and every text that contains a quote or an escape.
+    The fast path takes calls with no argument or with three texts, and replies that are one text or one whole number. Everything
+    else, and every text that contains a quote or an escape, is written by serpent itself and read by ``parsing``.
     """
 
     def __init__(self, limits: WireLimits) -> None:
         super().__init__()
-        self._max_values = limits.max_values
+        self._parse = Parser(limits.parsing, self._to_object).parse
 
     def dumpsCall(self, obj: str, method: str, vargs: Sequence[Any], kwargs: dict[str, Any]) -> bytes:  # noqa: N802
         """Returns the payload of a call."""
@@ -63,39 +66,49 @@ class Serpent(util.SerpentSerializer):
         if call is not None and data.isascii():
             obj, method, *arguments = [part.decode("ascii") for part in call.groups() if part is not None]
             return obj, method, arguments, {}
-        read: Call = self._read(super().loadsCall, data)
+        read = self._read(data)
+        if type(read) is not tuple or len(read) != 4 or type(read[0]) is not str or type(read[1]) is not str:
+            raise ValueError("not a call: object id, method, arguments, named arguments")
         return read
 
     def loads(self, data: bytes) -> Any:
         """Returns the value in a payload. Raises ValueError if it cannot be read or contains too much."""
-        text = _TEXT.fullmatch(data)
-        if text is not None and data.isascii():
-            return text[1].decode("ascii")
+        quoted = data.startswith(_HEAD_AND_QUOTE) and data.find(b"'", _TEXT_START) == len(data) - 1
+        if quoted and b"\\" not in data and data.isascii():
+            return data[_TEXT_START:-1].decode("ascii")
         number = data[len(_HEAD) :]
         if number.isdigit() and len(number) <= _MAX_PLAIN_DIGITS:
             return int(number)
-        return self._read(super().loads, data)
+        return self._read(data)
 
-    def _read(self, parse: Callable[[bytes], Any], data: bytes) -> Any:
-        """Returns ``parse(data)``. Raises ValueError if it fails or if the payload contains too much.
-
-        Serpent reads with Python's own parser, which raises errors of many types, and which needs seconds and gigabytes for a
-        payload with millions of values. Counting the values first takes a few milliseconds.
-        """
-        most = self._max_values
-        if len(data) > most and len(_VALUE.sub(b"", data, most)) > most:
-            raise ValueError("too many values in one message: send large lists as JSON text")
+    def _read(self, data: bytes) -> Any:
+        """Returns the value in a payload. Raises ValueError if it cannot be read or contains too much."""
+        comment = _COMMENT.match(data)  # another version of Python than that of _HEAD may be named
+        if comment is None:
+            raise ValueError("not a message in serpent: its first line does not say so")
         try:
-            return parse(data)
-        except errors.PyroError:
+            return self._parse(data[comment.end() :])
+        except (errors.PyroError, ValueError):
             raise
-        except Exception as error:
+        except Exception as error:  # Pyro4 makes objects of what a peer chose, and raises errors of any type
             raise ValueError(f"not a message in serpent: {type(error).__name__}: {error!s:.100}") from None
+
+    def _to_object(self, fields: dict[str, Any]) -> Any:
+        """Returns the uri, error or number that these fields describe. Raises ValueError if it is none of these."""
+        name = fields["__class__"]
+        if not isinstance(name, str) or not _OBJECT.fullmatch(name) or not ("." in name or name == "float" or "args" in fields):
+            raise ValueError(f"an object that is not accepted: {name!r:.60}")
+        return self.dict_to_class(fields)
 
 
 _writer = Serpent(WireLimits())  # the limits hold for reading
 dump = _writer.dumps
 dump_call = _writer.dumpsCall
+
+
+def joined(payloads: Sequence[bytes]) -> bytes:
+    """Returns the payload of the list of the values in these payloads."""
+    return _HEAD + b"[" + b",".join(payload[len(_HEAD) :] for payload in payloads) + b"]"
 
 
 def printable_ascii(data: bytes, max_bytes: int) -> str:

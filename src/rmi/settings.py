@@ -11,18 +11,40 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, eq=False, repr=False)
+class ParsingLimits:
+    """How complex a payload may be that is not one of the frequent ones: parsing takes up to about 60 ms and 80 MB."""
+
+    # Texts, brackets, and rows of numbers: the names of 20,000 workers with their uris are 40,000.
+    max_tokens: int = 60_000
+    # Numbers. A job of 100,000 tasks has as many.
+    max_numbers: int = 150_000
+    # Characters of one number: int() takes a time that grows with the square of their count.
+    max_number_characters: int = 40
+    # Lists, tuples and dicts around each other.
+    max_depth: int = 50
+    # Bytes of a payload that contains a backslash. A report of 100,000 tasks takes 6 MB.
+    max_escaped_bytes: int = 8 * 2**20
+    # Backslashes in one payload.
+    max_escapes: int = 250_000
+    # Bytes of a payload that contains something beyond ASCII: Python takes four bytes for each of its characters then.
+    max_beyond_ascii_bytes: int = 2 * 2**20
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class WireLimits:
     """How large and how complex a message may be. All processes of a cluster should have the same limits."""
 
+    parsing: ParsingLimits = ParsingLimits()
     # Bytes in one payload. A job of 100,000 tasks takes 2 MB, and its report 6 MB.
     max_payload_bytes: int = 16 * 2**20
     # Bytes in the payload of the first message of a peer, which is read before anything is known about that peer.
     max_greeting_bytes: int = 4096
+    # Fields of what a peer says of itself there.
+    max_greeting_fields: int = 16
     # Bytes in all annotations of one message together. A signature takes 26, a greeting with a key 70.
     max_annotations_bytes: int = 1024
-    # Texts and numbers in one payload, and also the characters that are part of neither. Each of them may take a kilobyte of
-    # memory while Python's parser reads the payload.
-    max_values: int = 250_000
+    # Annotations of one message.
+    max_annotations: int = 8
     # Bytes that are shown of a payload in a serializer that is not read here, such as the reason why a peer refuses a connection.
     max_shown_bytes: int = 1000
 
@@ -45,12 +67,65 @@ class KeepaliveSettings:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
+class TurnSettings:
+    """How the connections of a daemon take turns."""
+
+    # Seconds of work after which others come first: the event loop's timers, answers to our own calls, and who waits for a turn.
+    turn_s: float = 0.001
+    # Seconds that one may owe and is still served before those who owe more.
+    modest_debt_s: float = 0.01
+    # Seconds that a new connection owes, so that those who are known are served before those who come again and again.
+    newcomer_debt_s: float = 0.02
+    # The part of the time that passes by which a debt shrinks: who takes less than this part of the time owes nothing.
+    decay: float = 0.1
+    # Seconds of a turn that count as slow, after which all who owe rest.
+    slow_s: float = 0.003
+    # How many times as long they rest as the slow turn took, and seconds of the longest rest.
+    rest: float = 3.0
+    most_rest_s: float = 0.25
+    # Seconds of the largest debt, and so the longest time that one waits for others that cost less.
+    most_debt_s: float = 1.0
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class BatchLimits:
+    """How much one batched call of a stock proxy may ask for. It ends with an error at the first call beyond."""
+
+    # Calls in one batch.
+    max_calls: int = 100
+    # Bytes of their results together.
+    max_result_bytes: int = 2**20
+    # Seconds, from the first call to the beginning of the last.
+    max_time_s: float = 0.05
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class TlsSettings:
+    """What a daemon grants those that begin TLS. What they may hold is 0.3 MB for each of ``max_handshakes``."""
+
+    # Connections between their first byte and their greeting.
+    max_handshakes: int = 128
+    # Seconds for the handshake of TLS. Whoever calls gives up after 2.5 s.
+    handshake_s: float = 2.5
+    # Seconds from the connection to the first byte, and the connections of which none has come.
+    first_byte_s: float = 2.5
+    max_silent: int = 1024
+    # Connections of one address that wait for a handshake; the oldest is closed for another one.
+    max_waiting_of_an_address: int = 1024
+    # Seconds until connections are accepted again after no descriptor was left.
+    accept_retry_s: float = 1.0
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class DaemonSettings:
     """What one daemon grants its peers: time, memory and connections."""
 
     wire: WireLimits = WireLimits()
     keepalive: KeepaliveSettings = KeepaliveSettings()
-    # Seconds from the connection to the end of the handshake, and for the handshake of TLS.
+    turns: TurnSettings = TurnSettings()
+    batch: BatchLimits = BatchLimits()
+    tls: TlsSettings = TlsSettings()
+    # Seconds from the connection, with TLS from the end of its handshake, to the end of the greeting.
     greeting_timeout_s: float = 5.0
     # Seconds from the first bytes of a message to its last.
     message_timeout_s: float = 30.0
@@ -88,6 +163,10 @@ class ChannelSettings:
     answer_timeout_s: float = 2.5
     # Seconds between two looks at the deadlines of the calls in flight: an answer may be this much later than its deadline.
     deadline_check_interval_s: float = 0.25
+    # Seconds from the first bytes of a message to its last.
+    message_timeout_s: float = 30.0
+    # Bytes of messages that have not arrived as a whole, on all channels of a thread together.
+    max_total_partial_bytes: int = 64 * 2**20
     # Calls in flight at one time. There are 65,536 sequence numbers, and half of them are enough to find a free one quickly.
     max_calls_in_flight: int = 0x7FFF
 
@@ -98,7 +177,11 @@ class NameServerLimits:
 
     # Names at one time.
     max_names: int = 20_000
-    # Characters in a name, in its uri, and in its metadata.
+    # Characters in a name. Ours have at most 128.
+    max_name_characters: int = 256
+    # Characters in a uri. All names with their uris fit into one message.
+    max_uri_characters: int = 512
+    # Characters in the metadata of a name.
     max_characters: int = 1024
     # Seconds after which a claimed name is removed that nobody has renewed. Its holder renews it every 4 s.
     lease_s: float = 60.0

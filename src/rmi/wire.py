@@ -39,7 +39,7 @@ from __future__ import annotations
 
 import hmac
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import Pyro4
 from Pyro4 import errors, message, util
@@ -113,12 +113,12 @@ class Frame:
         """The payload, still serialized."""
         return self.data[self._start :]
 
-    @property
-    def well_annotated(self) -> bool:
-        """Whether the annotations end where the header says, and each has a name in ASCII."""
-        at = _HEADER_BYTES
-        while at + _ANNOTATION_BYTES <= self._start and self.data[at : at + 4].isascii():
+    def well_annotated(self, most: int) -> bool:
+        """Returns whether the annotations end where the header says, each has a name in ASCII, and there are at most so many."""
+        at, count = _HEADER_BYTES, 0
+        while count < most and at + _ANNOTATION_BYTES <= self._start and self.data[at : at + 4].isascii():
             at += _ANNOTATION_BYTES + int.from_bytes(self.data[at + 4 : at + _ANNOTATION_BYTES], "big")
+            count += 1
         return at == self._start
 
     def recv(self, size: int) -> bytes:
@@ -140,11 +140,20 @@ class Frame:
 
 
 class FrameReader:
-    """Cuts the bytes of one connection into messages. ``max_payload_bytes`` may be set between two messages."""
+    """Cuts the bytes of one connection into messages. ``max_payload_bytes`` may be set between two messages.
 
-    def __init__(self, max_payload_bytes: int, max_annotations_bytes: int = WireLimits.max_annotations_bytes) -> None:
+    ``awaited(kind, sequence number)`` returns whether a message that begins is expected. It may be asked again about the same one.
+    """
+
+    def __init__(
+        self,
+        max_payload_bytes: int,
+        limits: WireLimits = WireLimits(),
+        awaited: Callable[[int, int], bool] | None = None,
+    ) -> None:
         self.max_payload_bytes = max_payload_bytes
-        self._max_annotations_bytes = max_annotations_bytes
+        self._awaited = awaited
+        self._max_annotations_bytes, self._max_annotations = limits.max_annotations_bytes, limits.max_annotations
         self._buffer = bytearray()
 
     @property
@@ -152,29 +161,41 @@ class FrameReader:
         """The bytes that have arrived of a message that is not whole yet."""
         return len(self._buffer)
 
+    def append(self, data: bytes | memoryview) -> None:
+        """Takes bytes that have arrived."""
+        self._buffer += data
+
     def feed(self, data: bytes | memoryview) -> Iterator[Frame]:
-        """Yields each message that is whole with these bytes. Raises MalformedError at the first that is not accepted."""
-        buffer = self._buffer
-        buffer += data
-        while len(buffer) >= _HEADER_BYTES:
-            tag, version, kind, flags, seq, size, serializer, annotations, _, checksum = HEADER.unpack_from(buffer)
-            total = kind + version + flags + seq + size + serializer + annotations + _CHECKSUM_MAGIC
-            if tag != b"PYRO" or version != _VERSION or checksum != total & 0xFFFF:
-                raise MalformedError("not the protocol of Pyro4")
-            if flags & _REJECTED_FLAGS:
-                raise MalformedError("compressed or opaque messages are not accepted")
-            if annotations > self._max_annotations_bytes:
-                raise MalformedError(f"annotations of {annotations} bytes, where {self._max_annotations_bytes} are allowed")
-            if not 0 <= size <= self.max_payload_bytes:
-                raise MalformedError(f"a message of {size} bytes, where {self.max_payload_bytes} are allowed")
-            whole = _HEADER_BYTES + annotations + size
-            if len(buffer) < whole:
-                return
-            frame = Frame(bytes(buffer[:whole]))
-            del buffer[:whole]
-            if annotations and not frame.well_annotated:
-                raise MalformedError("annotations that cannot be read")
+        """Takes bytes that have arrived, and yields each message that is whole. Raises what ``next`` raises."""
+        self.append(data)
+        while (frame := self.next()) is not None:
             yield frame
+
+    def next(self) -> Frame | None:
+        """Returns the next message if it is whole. Raises MalformedError if it is not accepted, as soon as that can be told."""
+        buffer = self._buffer
+        if len(buffer) < _HEADER_BYTES:
+            return None
+        tag, version, kind, flags, seq, size, serializer, annotations, _, checksum = HEADER.unpack_from(buffer)
+        total = kind + version + flags + seq + size + serializer + annotations + _CHECKSUM_MAGIC
+        if tag != b"PYRO" or version != _VERSION or checksum != total & 0xFFFF:
+            raise MalformedError("not the protocol of Pyro4")
+        if flags & _REJECTED_FLAGS:
+            raise MalformedError("compressed or opaque messages are not accepted")
+        if annotations > self._max_annotations_bytes:
+            raise MalformedError(f"annotations of {annotations} bytes, where {self._max_annotations_bytes} are allowed")
+        if not 0 <= size <= self.max_payload_bytes:
+            raise MalformedError(f"a message of {size} bytes, where {self.max_payload_bytes} are allowed")
+        if self._awaited is not None and not self._awaited(kind, seq):
+            raise MalformedError("an answer that nobody has asked for")
+        whole = _HEADER_BYTES + annotations + size
+        if len(buffer) < whole:
+            return None
+        frame = Frame(bytes(buffer[:whole]))
+        del buffer[:whole]
+        if annotations and not frame.well_annotated(self._max_annotations):
+            raise MalformedError("annotations that cannot be read, or too many of them")
+        return frame
 
 
 def to_bytes(

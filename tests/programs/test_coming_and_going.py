@@ -227,7 +227,7 @@ def test_two_interrupts_that_come_together_are_one_for_the_client(clusters, paus
         waiting.send_signal(signal.SIGINT)
         out, said = waiting.communicate(timeout=10)
         assert (waiting.returncode, out) == (130, ""), said
-        assert said.startswith("interrupted: 1 of 1 jobs have not ended")
+        assert said.startswith("interrupted: 1 of 1 job has not ended")
         one.run("BATCH", 1, 1, 0.0)
 
 

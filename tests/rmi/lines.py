@@ -10,7 +10,7 @@ from src.rmi.channel import Channel
 from src.rmi.connection import Connection, PendingReply
 from src.rmi.daemon import Daemon, expose
 from src.rmi.security import Security
-from src.rmi.settings import WireLimits
+from src.rmi.settings import DaemonSettings, TurnSettings, WireLimits
 
 KEY = b"0123456789abcdef" * 4
 
@@ -88,8 +88,8 @@ class Post:
 
     def __init__(self, name="sparrow.worker.host1", key=KEY, settings=None, host="127.0.0.1"):
         self.gone: list[object] = []
-        extra = {} if settings is None else {"settings": settings}
-        self.daemon = Daemon(host, security=Security(key), gone=lambda peer, connection: self.gone.append(peer), **extra)
+        settings = settings or DaemonSettings(turns=TurnSettings(turn_s=60.0))  # by default whatever comes is answered at once
+        self.daemon = Daemon(host, security=Security(key), gone=lambda peer, connection: self.gone.append(peer), settings=settings)
         self.ledger = Ledger()
         self.uri = self.daemon.register(self.ledger, name)
         self.daemon.who = {"name": name, "incarnation": "1", "uri": str(self.uri)}

@@ -137,7 +137,7 @@ def test_a_greeting_said_back_to_its_sender_is_no_answer():
     async def scenario():
         caller = Caller(f"PYRO:{WORKER}@127.0.0.1:1")
         caller.hear(await caller.greet())
-        assert isinstance(await caller.greeted(), WrongCredentialsError)
+        assert isinstance(await caller.greeted(), LostError)
         assert caller.line.ended
 
     run(scenario)
@@ -166,8 +166,8 @@ def test_somebody_between_two_dead_ports_is_nobody():
         heard = [await first.greet(), await second.greet()]
         first.hear(heard[1])
         second.hear(heard[0])
-        assert isinstance(await first.greeted(), WrongCredentialsError)
-        assert isinstance(await second.greeted(), WrongCredentialsError)
+        assert isinstance(await first.greeted(), LostError)
+        assert isinstance(await second.greeted(), LostError)
 
     run(scenario)
 

@@ -25,10 +25,16 @@ from src.rmi.errors import (
     SparrowError,
 )
 from src.rmi.keepalive import enable_keepalive
-from src.rmi.nameserver import BoundedNameServer
 from src.rmi.security import read_key
 from src.rmi.serializer import Serpent, dump, dump_call
-from src.rmi.settings import ChannelSettings, DaemonSettings, KeepaliveSettings, KeyFileLimits, NameServerLimits, WireLimits
+from src.rmi.settings import (
+    ChannelSettings,
+    DaemonSettings,
+    KeepaliveSettings,
+    KeyFileLimits,
+    ParsingLimits,
+    WireLimits,
+)
 
 GREETING = wire.to_bytes(message.MSG_CONNECT, dump({"handshake": "x"}), 0)
 
@@ -325,19 +331,9 @@ def test_every_error_has_one_base(kind):
 
 def test_a_serializer_counts_the_values_of_a_payload():
     data = b"# serpent utf-8 python3.2\n[" + b"1," * 200 + b"]"
-    assert Serpent(WireLimits(max_values=300)).loads(data) == [1] * 200
+    assert Serpent(WireLimits(ParsingLimits(max_numbers=300))).loads(data) == [1] * 200
     with pytest.raises(ValueError, match="too many values"):
-        Serpent(WireLimits(max_values=100)).loads(data)
-
-
-def test_a_name_server_keeps_its_limits():
-    names = BoundedNameServer(limits=NameServerLimits(max_names=2, max_characters=30))
-    for name in ("a", "b", "a"):
-        names.register(name, "PYRO:x@127.0.0.1:1")
-    with pytest.raises(ValueError, match="there are 2 names already"):
-        names.register("c", "PYRO:x@127.0.0.1:1")
-    with pytest.raises(ValueError, match="at most 30 characters"):
-        names.register("a" * 31, "PYRO:x@127.0.0.1:1")
+        Serpent(WireLimits(ParsingLimits(max_numbers=100))).loads(data)
 
 
 def test_a_key_file_keeps_its_limits(tmp_path):
