@@ -28,7 +28,7 @@ from src.cli.program import run_program
 from src.cluster.scheduler_host import PendingReport, SchedulerHost
 from src.cluster.service import Service
 from src.rmi.connection import Connection
-from src.rmi.daemon import expose
+from src.rmi.daemon import current_caller, expose
 from src.rmi.security import Security
 from src.sparrow import messages as m
 from src.sparrow.checks import identifier, number
@@ -102,20 +102,21 @@ class Scheduler(Service):
         """Takes a batch of a worker, [Ask, ..., Done, ...], and returns the answers, [Assign or NoTask, ...].
 
         An empty batch is a greeting: it is answered when this scheduler has connected to the worker, or could not. Raises TypeError
-        or ValueError if the batch is malformed, and UnknownIdError if it names a job, task or reservation that is unknown.
+        or ValueError if the batch is malformed or does not come from the worker that its connection has greeted as, and
+        UnknownIdError if it names a job, task or reservation that is unknown.
         """
         address, messages = self._from_worker(worker, incarnation, batch, "request_task")
         if messages:
-            return m.encode(self._node.received(address, messages))
+            return m.encode(self._node.received(address, current_caller(), messages))
         pending = self._daemon.defer()
-        self._node.greeted(address.name, lambda: pending.answer(m.encode([])))
+        self._node.greeted(address, current_caller(), pending.connection, lambda: pending.answer(m.encode([])))
         return None
 
     @expose
     def task_completed(self, worker: Any, incarnation: Any, batch: Any) -> str:
         """Takes a batch of a worker, [Done, ..., Leave], and returns an empty batch. It raises what ``request_task`` raises."""
         address, messages = self._from_worker(worker, incarnation, batch, "task_completed")
-        return m.encode(self._node.received(address, messages))
+        return m.encode(self._node.received(address, current_caller(), messages))
 
     @expose
     def stats(self, job_ids: Any = (), details: Any = False, brief: Any = False) -> Any:

@@ -88,7 +88,8 @@ class Worker(Service):
     def add_task(self, scheduler: Any, incarnation: Any, batch: Any) -> str:
         """Takes a batch of a scheduler, [Launch, ..., Reconcile], and returns the answers, [Holdings, ...].
 
-        Raises TypeError or ValueError if the batch is malformed, and BlockingIOError ("try later") if there is no room for it.
+        Raises TypeError or ValueError if the batch is malformed or does not come from the scheduler that its connection has
+        greeted as, and BlockingIOError ("try later") if there is no room for it or a newer incarnation of the scheduler is known.
         """
         return self._from_scheduler(scheduler, incarnation, batch, "add_task")
 
@@ -100,9 +101,7 @@ class Worker(Service):
     def _from_scheduler(self, scheduler: Any, incarnation: Any, batch: Any, method: str) -> str:
         address = Address(identifier(scheduler, "scheduler"), identifier(incarnation, "incarnation"))
         messages = m.decode(batch, m.taken_by(method))
-        caller = current_caller()
-        uri = caller.get("uri") if caller.get("incarnation") == address.incarnation else None
-        return m.encode(self._node.received(address, uri if isinstance(uri, str) else None, messages))
+        return m.encode(self._node.received(address, current_caller(), messages))
 
     # The life of a worker
 

@@ -12,6 +12,7 @@ import os
 import random
 import signal
 import threading
+import time
 import uuid
 from collections.abc import Iterable, Iterator
 from types import TracebackType
@@ -25,6 +26,7 @@ from src.rmi.errors import ConfigurationError, UnavailableError
 from src.rmi.listening import described, is_wildcard
 from src.rmi.security import Security
 from src.sparrow.checks import number
+from src.sparrow.identity import incarnation
 from src.sparrow.names import CLAIMING, HeldName, claim_first
 from src.sparrow.settings import NamingSettings
 
@@ -55,7 +57,7 @@ class Service:
         self.key = security.key
         self.names = NameServer(*parse_address(nameserver), self.key, naming)
         self.name = self.uri = ""  # they are known once the service is open
-        self.incarnation = uuid.uuid4().hex[:12]  # it differs after each restart
+        self.incarnation = incarnation(time.time_ns(), uuid.uuid4().hex[:12])
         self._host = host or os.environ.get("PYRO_HOST")
         self._port = number(port, "port", most=65535)
         self._daemon: Daemon

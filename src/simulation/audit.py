@@ -15,6 +15,7 @@ from src.sparrow.jobtable import JobTable
 from src.sparrow.messages import Address
 from src.sparrow.placement import method_named
 from src.sparrow.reports import Report
+from src.sparrow.settings import SchedulerSettings
 from src.sparrow.workqueue import WorkQueue
 
 TOLERANCE_S = 1e-6  # the rounding error of sums of times
@@ -29,6 +30,7 @@ def of_table(table: JobTable) -> list[str]:
         held = Counter(job.unplaced)
         for round_ in job.rounds.values():
             held.update(round_.tasks)
+        held.update(table.postponed.of(job.id))
         waiting = {index for index, task in enumerate(job.tasks) if task.state == UNPLACED}
         if set(held) != waiting or any(times > 1 for times in held.values()):
             found.append(f"{job.id}: unplaced tasks {sorted(waiting)}, but {sorted(held.elements())} wait to be placed")
@@ -100,6 +102,7 @@ class Witness:
         self._late_bound: set[str] = set()  # the ids of late-binding jobs
         self._asked: set[tuple[str, str, m.Reservation]] = set()  # (incarnation of worker, of scheduler, reservation) of each Ask
         self._missing: set[tuple[str, str, m.Run]] = set()  # the same with the runs that a Holdings names as missing
+        self._given: dict[tuple[str, str, int], dict[int, float]] = {}  # (incarnation of scheduler, job, task) -> attempt -> when
         self._ran: set[tuple[str, Address, m.Run]] = set()  # (worker, scheduler, run) of each run that has ended
 
     def submitted(self, spec: JobSpec) -> None:
@@ -107,8 +110,11 @@ class Witness:
         if spec.method and method_named(spec.method).late_binding:
             self._late_bound.add(spec.id)
 
-    def heard(self, sender: Address, receiver: Address, batch: Iterable[m.Message]) -> None:
-        """A node has sent this batch to another. A worker may get a late-bound task only if it asked for it, now or before."""
+    def heard(self, sender: Address, receiver: Address, batch: Iterable[m.Message], now: float) -> None:
+        """A node has sent this batch to another at this time.
+
+        A worker may get a late-bound task only if it asked for it, now or before.
+        """
         ends = sender.incarnation, receiver.incarnation
         for message in batch:
             if isinstance(message, m.Ask):
@@ -116,20 +122,33 @@ class Witness:
             elif isinstance(message, m.Holdings):
                 self._missing.update((*ends, run) for run in message.missing_runs)
             elif isinstance(message, m.Assign):
+                self._gave(sender, message, now)
                 if (*ends[::-1], (message.job, message.reservation)) not in self._asked:
                     self.violations.append(f"{message} to {receiver.name}, which did not ask")
             elif isinstance(message, m.Launch):
+                self._gave(sender, message, now)
                 run = message.job, message.task, message.attempt
                 if message.job in self._late_bound and (*ends[::-1], run) not in self._missing:
                     self.violations.append(f"{message} to {receiver.name}, of a late-binding job")
+
+    def _gave(self, scheduler: Address, given: m.Launch | m.Assign, now: float) -> None:
+        self._given.setdefault((scheduler.incarnation, given.job, given.task), {}).setdefault(given.attempt, now)
 
     def ran(self, worker: str, scheduler: Address, run: m.Run) -> None:
         """A worker has run this to its end."""
         self._ran.add((worker, scheduler, run))
 
-    def finished(self, scheduler: Address, report: Report) -> None:
-        """A scheduler has ended a job: each task that counts as done must have run on that worker, in that attempt."""
+    def finished(self, scheduler: Address, report: Report, settings: SchedulerSettings) -> None:
+        """A scheduler has ended a job: each task that counts as done must have run on that worker, in that attempt.
+
+        A task that has failed must have been given to workers often enough, and not within a moment.
+        """
         failed = failed_tasks(report)
+        lasting_s = sum(settings.retry_pause_s * 2**n for n in range(settings.max_retries - 1))  # the first pause is none
+        for index in failed:
+            given_s = list(self._given.get((scheduler.incarnation, report["id"], index), {}).values())
+            if len(given_s) <= settings.max_retries or given_s[-1] - given_s[0] < lasting_s - TOLERANCE_S:
+                self.violations.append(f"{report['id']}: task {index} has failed, and was given to workers at {given_s} only")
         for index, task in enumerate(report["tasks"]):
             run = report["id"], index, task["attempts"]
             if index not in failed and (str(task["worker"]), scheduler, run) not in self._ran:

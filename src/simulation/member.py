@@ -87,7 +87,7 @@ class Member(Process, ABC):
     def _become(self, held: HeldName) -> None:
         """Has the process answer under that name from now on."""
         self.held = held
-        self.address = self.caller_address = Address(held.name, f"{self.name}.{self.life}")
+        self.address = self.caller_address = Address(held.name, self.incarnation)
         self.make_node()
 
     def _leave_name(self) -> None:
@@ -197,7 +197,7 @@ class Member(Process, ABC):
         call = connection.call = connection.calls
         world = self.world
         if world.witness:
-            world.witness.heard(self.address, Address(link.name, str(link.incarnation)), batch)
+            world.witness.heard(self.address, Address(link.name, str(link.incarnation)), batch, self.now())
         callee: Any = connection.callee
         if world.faultless:
             packet = callee, ANY_LIFE, callee.call_arrives, (self, link, connection, call, self.caller_address, batch)
@@ -221,7 +221,6 @@ class Member(Process, ABC):
             answers = self.answer(connection, address, batch)
         except BlockingIOError as error:
             outcome, answers = NO_ROOM, str(error)
-            self.upset_s = max(self.upset_s, self.world.now)  # messages for it wait while it has no room
         except REFUSALS as error:
             outcome, answers = REFUSED, str(error)
         if self.touched:
@@ -235,7 +234,7 @@ class Member(Process, ABC):
             connection.acknowledged = (world.now + world.network.delay_s, next(world.serial))  # see flush_soon
             return
         if world.witness and answers and outcome is ANSWERED:
-            world.witness.heard(self.address, address, answers)
+            world.witness.heard(self.address, address, answers, world.now)
         connection.transmit(self, caller._answer_arrives, link, connection, call, outcome, answers)
 
     @abstractmethod

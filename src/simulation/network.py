@@ -47,11 +47,16 @@ DEAF = "deaf"  # the process receives nothing
 MUTE = "mute"  # the process sends nothing
 LEAVE = "leave"  # a worker is stopped by a signal; a scheduler crashes instead
 GARBLE = "garble"  # the answers of the process cannot be decoded
+RACK_CRASH = "rack crash"  # all workers die within RACK_DIES_IN_S, and start again at the same time
+RACK_CUT = "rack cut"  # all workers receive and send nothing for the same time, and go on running what they have
+FORGERY = "forgery"  # somebody speaks for another process to this one, which itself has no fault
 NAMES_AWAY = "names away"  # the name server cannot be reached; the process itself has no fault
 NAMES_LOST = "names lost"  # the name server is restarted and has lost all names
 NAMES_SLOW = "names slow"  # the name server takes seconds for each answer; the process itself has no fault
 PORT_TAKEN = "port taken"  # the process dies, and its port belongs to something else when its name is looked at again
 PORT_MUTE = "port mute"  # the same, and what is there accepts connections and says nothing
+
+RACK_DIES_IN_S = 0.3  # from the first to the last worker that dies with its rack
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,6 @@ class Faults:
     lasting_s: float = 2.0  # the mean duration of a fault
     until_s: float = 20.0  # no fault begins after this time
     kinds: Sequence[str] = (
-        *(CRASH, SILENT_CRASH, PAUSE, CUT, DEAF, MUTE, LEAVE, GARBLE),
+        *(CRASH, SILENT_CRASH, PAUSE, CUT, DEAF, MUTE, LEAVE, GARBLE, FORGERY, RACK_CRASH, RACK_CUT),
         *(NAMES_AWAY, NAMES_LOST, NAMES_SLOW, PORT_TAKEN, PORT_MUTE),
     )

@@ -40,7 +40,7 @@ class SimulatedScheduler(Member):
 
     def answer(self, connection: Connection, address: Address, batch: list[m.Message]) -> list[m.Message]:
         """Returns the node's answers to a worker."""
-        return self.node.received(address, batch)
+        return self.node.received(address, connection.greeting, batch)
 
     def list_names(self, prefix: str) -> None:
         """Asks the name server for the names with this prefix, and reports the result to the node."""
@@ -69,7 +69,7 @@ class SimulatedScheduler(Member):
     def job_ended(self, report: Report) -> Report:
         """Records the report and returns it unchanged: all simulated processes have the same clock."""
         if self.world.witness:
-            self.world.witness.finished(self.address, report)
+            self.world.witness.finished(self.address, report, self.settings)
         self.reports[report["id"]] = report
         return report
 
@@ -100,7 +100,7 @@ class SimulatedScheduler(Member):
             stats = self.node.stats(jobs, details=False, brief=True, wall_s=self.world.now)
             connection.transmit(self, client.progress_arrives, connection, stats["progress"], bool(stats["workers"]))
 
-    def greeting_arrives(self, connection: Connection, worker: str) -> None:
+    def greeting_arrives(self, connection: Connection, worker: Address) -> None:
         """A worker has greeted."""
 
         def welcome() -> None:
@@ -108,7 +108,7 @@ class SimulatedScheduler(Member):
             connection.transmit(self, connection.close)
 
         try:
-            self.node.greeted(worker, welcome)
+            self.node.greeted(worker, connection.greeting, connection, welcome)
         except BlockingIOError:
             connection.transmit(self, connection.close)
 

@@ -16,11 +16,13 @@ from collections.abc import Iterable
 from src.simulation import audit
 from src.simulation.client import SimulatedClient
 from src.simulation.cluster import Cluster
+from src.simulation.forger import to_scheduler, to_worker
 from src.simulation.member import Member
 from src.simulation.network import (
     CRASH,
     CUT,
     DEAF,
+    FORGERY,
     GARBLE,
     LEAVE,
     MUTE,
@@ -30,6 +32,9 @@ from src.simulation.network import (
     PAUSE,
     PORT_MUTE,
     PORT_TAKEN,
+    RACK_CRASH,
+    RACK_CUT,
+    RACK_DIES_IN_S,
     SILENT_CRASH,
     Faults,
     Network,
@@ -194,7 +199,11 @@ class Simulation(Cluster):
             return
         kind = self.rng_of_faults.choice(faults.kinds)
         over_s = self.now + self.rng_of_faults.expovariate(1 / faults.lasting_s)
-        if kind == PAUSE:
+        if kind == FORGERY:
+            self.forge(member)
+        elif kind in (RACK_CRASH, RACK_CUT):
+            self._fault_of_rack(kind, over_s)
+        elif kind == PAUSE:
             member.hinder(paused_until_s=over_s)
         elif kind in (CUT, DEAF, MUTE):
             member.hinder(deaf_until_s=over_s if kind != MUTE else 0.0, mute_until_s=over_s if kind != DEAF else 0.0)
@@ -211,6 +220,29 @@ class Simulation(Cluster):
             self.crash(member, over_s, kind == SILENT_CRASH)
             if kind in (PORT_TAKEN, PORT_MUTE):
                 Stranger(self, member.uri, mute=kind == PORT_MUTE)
+
+    def forge(self, member: Member) -> None:
+        """Has a stranger speak to this process for another one."""
+        if isinstance(member, SimulatedWorker):
+            wrong = to_worker(self.rng_of_faults, member, self.schedulers)
+        else:
+            assert isinstance(member, SimulatedScheduler)
+            wrong = to_scheduler(self.rng_of_faults, member)
+        member.settle()
+        if wrong is not None:
+            self._seen[wrong] = None
+
+    def _fault_of_rack(self, kind: str, over_s: float) -> None:
+        silent = self.rng_of_faults.random() < 0.5
+        for worker in self.workers:
+            if kind == RACK_CUT:
+                worker.hinder(deaf_until_s=over_s, mute_until_s=over_s)
+            else:
+                self.control.later(self.rng_of_faults.uniform(0.0, RACK_DIES_IN_S), self._crash_with_rack, worker, over_s, silent)
+
+    def _crash_with_rack(self, worker: SimulatedWorker, over_s: float, silent: bool) -> None:
+        if worker.up:
+            self.crash(worker, over_s, silent)
 
 
 def _candidates(worker: int, per_host: int) -> list[str]:

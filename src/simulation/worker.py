@@ -72,7 +72,7 @@ class SimulatedWorker(Member):
 
         def connected(connection: Connection) -> None:
             callee: Any = connection.callee
-            connection.transmit(self, callee.greeting_arrives, connection, self.worker_name)
+            connection.transmit(self, callee.greeting_arrives, connection, self.caller_address)
 
         self.world.connect(self, uri, lambda: True, connected, lambda reason: None, lambda: None)
 
@@ -80,7 +80,7 @@ class SimulatedWorker(Member):
         """Returns the node's answers to a scheduler."""
         if isinstance(batch[0], m.Probe):  # find_load() takes nothing, so that a worker does not know who asks
             return m.loads(batch, self.node.queue.load)
-        return self.node.received(address, connection.caller.uri, batch)
+        return self.node.received(address, connection.greeting, batch)
 
     def start_run(self, owner: Address, run: m.Run, duration_s: float) -> None:
         """Starts a task, and reports its end to the node."""

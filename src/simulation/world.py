@@ -10,7 +10,9 @@ from heapq import heappop, heappush
 from typing import Any
 
 from src.simulation.network import VANISHED_S, Network
+from src.sparrow.identity import incarnation
 
+EPOCH_S = 1e6  # the time of all clocks at the start, which is long after theirs
 ANY_LIFE = 0  # an event of the network, which concerns a process in whichever incarnation it is then
 
 Action = Callable[..., None]
@@ -108,6 +110,8 @@ class Process:
         self.silent = False  # whether its machine is gone, so that connections are neither refused nor closed
         self.paused_until_s = self.deaf_until_s = self.hindered_until_s = self.mute_until_s = self.garbled_until_s = 0.0
         self.upset_s = 0.0  # when the last fault was over
+        self.incarnation = ""
+        self._clock_ahead_s = EPOCH_S  # the time of its clock, less the virtual time
         self.port = 0
         self.uri = ""  # the Pyro4 uri of its remote object
         self.connections: dict[Connection, None] = {}  # the open connections, as far as this process knows
@@ -123,12 +127,18 @@ class Process:
 
     def who(self) -> dict[str, Any]:
         """Returns what the process says of itself in the handshake."""
-        return {"name": self.name, "incarnation": str(self.life), "uri": self.uri}
+        return {"name": self.name, "incarnation": self.incarnation, "uri": self.uri}
 
     def start(self) -> None:
-        """Begins a new life, at a new port or, in three of ten cases, at the port of the last life."""
+        """Begins a new life, at a new port or, in three of ten cases, at the port of the last life.
+
+        In one of ten cases the clock was set back before.
+        """
         self.life += 1
         self.up, self.silent = True, False
+        if self.life > 1 and self.world.rng_of_faults.random() < 0.1:
+            self._clock_ahead_s -= self.world.rng_of_faults.expovariate(1 / 10.0)
+        self.incarnation = incarnation(int(1e9 * (self.world.now + self._clock_ahead_s)), f".{self.name}.{self.life}")
         if self.world.at_port.get(self.port) is not self or self.world.rng_of_faults.random() < 0.7:
             self.port = next(self.world.ports)
             self.world.at_port[self.port] = self
@@ -160,10 +170,11 @@ class Process:
 class Connection:
     """One connection. Each end has its own view of whether it is open; ``ended()`` is called at the caller when it breaks."""
 
-    __slots__ = ("caller", "callee", "ended", "calls", "call", "acknowledged", "deadline", "_last_s", "_lives")
+    __slots__ = ("caller", "callee", "greeting", "ended", "calls", "call", "acknowledged", "deadline", "_last_s", "_lives")
 
     def __init__(self, caller: Process, callee: Process) -> None:
         self.caller, self.callee = caller, callee
+        self.greeting = caller.who()  # what the caller says of itself in the handshake
         self.ended: Callable[[], None] | None = None  # None until the caller knows that the connection is open
         self.calls = 0  # how many calls the caller has made
         self.call = 0  # the number of the one that is under way; 0 if none is

@@ -28,7 +28,7 @@ class Admission:
     def __init__(self, settings: SchedulerSettings) -> None:
         self._settings = settings
         self.reports: OrderedDict[str, Report] = OrderedDict()
-        self._contents: dict[str, int] = {}  # jobs that are open or have a report -> a hash of their durations and method
+        self._contents: dict[str, bytes] = {}  # jobs that are open or have a report -> the digest of what they run
         self._open_tasks = 0  # tasks of open jobs, plus ``job_tasks`` for each job
         self._kept_tasks = 0  # the same for the jobs whose reports are kept
         self._waiting: dict[str, list[PendingReport]] = {}  # job -> the calls that its report answers
@@ -41,7 +41,7 @@ class Admission:
         Raises ValueError if its id belongs to a job with other durations or another method, and BlockingIOError ("try later") if
         there is no room. A job gets at most half of the room that is left, so that large jobs have to wait before small ones do.
         """
-        contents = hash((spec.durations_s, spec.method))
+        contents = spec.digest()
         if spec.id in self._contents:
             if self._contents[spec.id] != contents:
                 raise ValueError(f"the id {spec.id!r} belongs to another job: give each job an id of its own")

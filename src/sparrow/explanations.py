@@ -39,7 +39,7 @@ def task_row(task: Task, submitted_s: float) -> TaskRow:
                 "started_s": None if loss.started_s is None else loss.started_s - submitted_s,
                 "lost_s": loss.lost_s - submitted_s,
             }
-            for loss in task.losses
+            for loss in task.lost
         ],
         "reason": task.reason or None,
     }

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Mapping
 from typing import NamedTuple
 
+from src.sparrow.errors import UnknownIdError
 from src.sparrow.jobspec import JobSpec
-from src.sparrow.messages import Address
+from src.sparrow.messages import Address, Ask, Done, Load, Message
 from src.sparrow.placement import method_named
 from src.sparrow.reports import AskedReservation, Decision, Failure, Report, WorkerStats
 from src.sparrow.settings import ReconcileSettings
@@ -17,8 +18,10 @@ PLACED = "placed"  # one worker has the task, under the current attempt
 DONE = "done"
 FAILED = "failed"
 
+MAX_LOST = 20  # lost attempts that are remembered of one task
 
-class Loss(NamedTuple):
+
+class LostAttempt(NamedTuple):
     """An attempt at a task that was lost with its worker. Times are those of the scheduler's clock."""
 
     attempt: int
@@ -31,7 +34,10 @@ class Loss(NamedTuple):
 class Task:
     """One task of a job and its state. ``worker`` and ``attempt`` identify the only run whose end counts."""
 
-    __slots__ = ("duration_s", "state", "worker", "attempt", "placed_s", "started_s", "wait_s", "service_s", "losses", "reason")
+    __slots__ = (
+        *("duration_s", "state", "worker", "attempt", "placed_s", "started_s", "wait_s", "service_s"),
+        *("losses", "lost", "lost_on", "reason"),
+    )
 
     def __init__(self, duration_s: float) -> None:
         self.duration_s = duration_s
@@ -42,13 +48,17 @@ class Task:
         self.started_s: float | None = None  # when it started, as its worker has said; None until then
         self.wait_s = 0.0
         self.service_s = 0.0
-        self.losses: tuple[Loss, ...] = ()  # the attempts that were lost with their workers
+        self.losses = 0  # how often its worker was lost
+        self.lost: tuple[LostAttempt, ...] = ()  # the attempts that were lost so, the last MAX_LOST of them
+        self.lost_on: tuple[str, ...] = ()  # the workers that were lost and may have begun the task
         self.reason = ""  # why it failed
 
-    @property
-    def lost_on(self) -> tuple[str, ...]:
-        """The workers that were lost while they had the task."""
-        return tuple(loss.worker for loss in self.losses)
+    def lose(self, worker: str, begun: bool, now: float) -> None:
+        """Counts the loss of its worker, which may have begun it or not."""
+        self.losses += 1
+        self.lost = (*self.lost, LostAttempt(self.attempt, worker, self.placed_s, self.started_s, now))[-MAX_LOST:]
+        if begun:
+            self.lost_on += (worker,)
 
 
 class Round:
@@ -184,6 +194,9 @@ class Sampler:
         self.names: list[str] = []
         self._position: dict[str, int] = {}
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._position
+
     def add(self, name: str) -> None:
         """Adds a worker, unless it is there already."""
         if name not in self._position:
@@ -198,6 +211,19 @@ class Sampler:
             if last != name:
                 self.names[position] = last
                 self._position[last] = position
+
+
+def check_known(message: Message, jobs: Mapping[str, Job], ended: Container[str], reservations_made: int) -> None:
+    """Raises UnknownIdError if this message names a job, a task or a reservation that there is not and that has not ended."""
+    if isinstance(message, (Done, Ask, Load)):
+        job = jobs.get(message.job)
+        if job is None:
+            if message.job not in ended:
+                raise UnknownIdError(f"unknown job {message.job!r}")
+        elif isinstance(message, Done) and message.task >= len(job.tasks):
+            raise UnknownIdError(f"unknown task {message.task} of job {message.job!r}: it has {len(job.tasks)}")
+        elif isinstance(message, Ask) and message.reservation >= reservations_made:
+            raise UnknownIdError(f"unknown reservation {message.reservation} of job {message.job!r}")
 
 
 def by_job(keys: Iterable[tuple[str, int]]) -> dict[str, list[int]]:

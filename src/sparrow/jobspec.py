@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from array import array
+from hashlib import blake2b
 from typing import NamedTuple
 
 from src.sparrow.checks import identifier, seconds
 from src.sparrow.messages import parsed
 
 MAX_TASKS = 100_000  # in one job
+DIGEST_BYTES = 16  # nobody finds two jobs with the same digest of this size
 
 
 class JobSpec(NamedTuple):
@@ -25,6 +28,17 @@ class JobSpec(NamedTuple):
     def encode(self) -> str:
         """Returns the job as the text that crosses the wire."""
         return json.dumps(self._asdict())
+
+    def digest(self) -> bytes:
+        """Returns a digest of what is to be run: two jobs have the same only if their durations and their methods are equal.
+
+        Python's own ``hash`` is no such digest: whoever chooses the durations can make it what he likes.
+        """
+        durations = array("d", [duration + 0.0 for duration in self.durations_s])  # -0.0 and 0.0 are the same duration
+        digest = blake2b(f"{len(durations)} ".encode(), digest_size=DIGEST_BYTES)
+        digest.update(durations)
+        digest.update((self.method or "").encode())
+        return digest.digest()
 
     @classmethod
     def decode(cls, job: object) -> JobSpec:

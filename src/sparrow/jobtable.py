@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import random
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from src.sparrow import messages as m
 from src.sparrow.commands import Finish, Send
 from src.sparrow.commands import SchedulerCommand as Command
-from src.sparrow.errors import UnknownIdError
-from src.sparrow.jobs import DONE, FAILED, PLACED, UNPLACED, Job, Loss, Reservations, Round, Sampler, WorkerEntry, by_job, due
+from src.sparrow.jobs import DONE, PLACED, UNPLACED, Job, Reservations, Round, Sampler, WorkerEntry, by_job, check_known, due
 from src.sparrow.jobspec import JobSpec
+from src.sparrow.losses import Loss, LostWorkers, Postponed, RunKey
 from src.sparrow.messages import Address
 from src.sparrow.placement import PROBE_RATIO, method_named
 from src.sparrow.reports import Progress
@@ -42,8 +42,8 @@ class JobTable:
         self.waiting_for_workers: dict[str, Job] = {}  # jobs that had tasks to place when there was no worker
         self._place_waiting_at_s: float | None = None  # when these jobs are to be placed; None while there is no worker
         self._reservations_made = 0  # the next number: none is used twice, even for a job that is submitted again after its end
-        self._given_up: dict[str, str] = {}  # workers that were lost -> incarnation
-        self._doubted: dict[str, float] = {}  # workers that were lost and are back in the same incarnation -> until when
+        self.postponed = Postponed()
+        self._lost_workers = LostWorkers(settings)
         self.tally = Tally(settings.tally)
 
     # Events: from clients, about workers, and time
@@ -61,33 +61,34 @@ class JobTable:
         return out
 
     def joined(self, worker: Address, slots: int, now: float) -> list[Command]:
-        """A worker is connected. If it had another incarnation before, it was restarted, and what it held is lost."""
+        """A worker is connected, maybe again. If it had another incarnation before, what it held is lost: it was restarted."""
         out: list[Command] = []
-        name, incarnation = worker
+        name = worker.name
         known = self.workers.get(name)
-        if known is not None:
-            if known.address == worker:
-                return out
+        if known is not None and known.address != worker:
             out += self.lost(name, now)
-        if self._given_up.pop(name, None) == incarnation:
-            self._doubted[name] = now + self._settings.doubted_s
-        self.workers[name] = WorkerEntry(worker, slots)
-        self._sampler.add(name)
-        if self.waiting_for_workers and self._place_waiting_at_s is None:
-            self._place_waiting_at_s = now + self._settings.gather_s
+            known = None
+        if known is None:
+            self._lost_workers.joined(worker, now)
+            known = self.workers[name] = WorkerEntry(worker, slots)
+        if not known.leaving:
+            self._sampler.add(name)
+            if self.waiting_for_workers and self._place_waiting_at_s is None:
+                self._place_waiting_at_s = now + self._settings.gather_s
         return out
 
-    def lost(self, worker: str, now: float) -> list[Command]:
-        """A worker is lost, with all its runs and reservations."""
+    def disconnected(self, worker: str) -> None:
+        """The connection to a worker has ended. It keeps what it has, but gets nothing new before it joins again."""
+        self._sampler.remove(worker)
+
+    def lost(self, worker: str, now: float, unsent: Collection[m.Run] = ()) -> list[Command]:
+        """A worker is lost, with all its runs and reservations. It has not taken the runs ``unsent``."""
         out: list[Command] = []
         entry = self.workers.pop(worker, None)
         if entry is not None:
             self._sampler.remove(worker)
-            self._given_up[worker] = entry.address.incarnation
-            if len(self._given_up) > self._settings.remembered_workers:
-                del self._given_up[next(iter(self._given_up))]
-            self._doubted.pop(worker, None)
-            self._take_back(worker, entry.runs, entry.reservations, True, now, out)
+            self._lost_workers.lost(entry.address)
+            self._take_back(worker, entry.runs, entry.reservations, Loss.of(entry, self.jobs, unsent), now, out)
             self._withdraw_probes(worker, now, out)
         return out
 
@@ -96,13 +97,15 @@ class JobTable:
         out: list[Command] = []
         if self._place_waiting_at_s is not None and now >= self._place_waiting_at_s:
             self._place_waiting(now, out)
+        for job_id, tasks in self.postponed.due(now):
+            self._place(self.jobs[job_id], tasks, now, out)
         for job in list(self.jobs.values()):
             for round_ in [r for r in job.rounds.values() if now >= r.deadline_s]:
                 self._decide(job, round_, now, out)
-        for worker in [worker for worker, until_s in self._doubted.items() if now >= until_s]:
-            del self._doubted[worker]
+        self._lost_workers.tick(now)
+        doubted = self._lost_workers.doubted
         for worker, entry in self.workers.items():
-            if (entry.holds_anything or worker in self._doubted) and now - entry.reconciled_s >= self._settings.reconcile.every_s:
+            if (entry.holds_anything or worker in doubted) and now - entry.reconciled_s >= self._settings.reconcile.every_s:
                 entry.reconciled_s = now
                 out.append(Send(entry.address, self._reconcile(entry, now)))
         return out
@@ -110,7 +113,7 @@ class JobTable:
     @property
     def busy(self) -> bool:
         """Whether the table has open jobs or workers to check, so that it needs ``tick``."""
-        return bool(self.jobs or self._doubted)
+        return bool(self.jobs or self._lost_workers.doubted)
 
     # Events: messages from workers
 
@@ -120,7 +123,7 @@ class JobTable:
         The messages of a worker that was lost, or of an earlier incarnation, have no effect, but its Asks are answered with no-ops.
         """
         for message in batch:
-            self._check_known(message)
+            check_known(message, self.jobs, self._ended, self._reservations_made)
         out: list[Command] = []
         entry = self.workers.get(worker.name)
         if entry is not None and entry.address == worker:
@@ -129,17 +132,6 @@ class JobTable:
         else:
             out += [Send(worker, m.NoTask(message.job, message.reservation)) for message in batch if isinstance(message, m.Ask)]
         return out
-
-    def _check_known(self, message: m.Message) -> None:
-        if isinstance(message, (m.Done, m.Ask, m.Load)):
-            job = self.jobs.get(message.job)
-            if job is None:
-                if message.job not in self._ended:
-                    raise UnknownIdError(f"unknown job {message.job!r}")
-            elif isinstance(message, m.Done) and message.task >= len(job.tasks):
-                raise UnknownIdError(f"unknown task {message.task} of job {message.job!r}: it has {len(job.tasks)}")
-            elif isinstance(message, m.Ask) and message.reservation >= self._reservations_made:
-                raise UnknownIdError(f"unknown reservation {message.reservation} of job {message.job!r}")
 
     def _on_load(self, worker: WorkerEntry, load: m.Load, now: float, out: list[Command]) -> None:
         job = self.jobs.get(load.job)
@@ -215,7 +207,7 @@ class JobTable:
         worker.leaving = True
         self._sampler.remove(name)
         kept = {(job, task) for job, task, _ in leave.runs}
-        self._take_back(name, [run for run in worker.runs if run not in kept], worker.reservations, False, now, out)
+        self._take_back(name, [run for run in worker.runs if run not in kept], worker.reservations, None, now, out)
         self._withdraw_probes(name, now, out)
 
     # Placing
@@ -247,7 +239,7 @@ class JobTable:
     def _decide(self, job: Job, round_: Round, now: float, out: list[Command]) -> None:
         """Ends a round: places its tasks by the loads that have arrived, or samples again if there are none."""
         del job.rounds[round_.number]
-        loads = {worker: load for worker, load in round_.loads.items() if self._can_take(worker)}
+        loads = {worker: load for worker, load in round_.loads.items() if worker in self._sampler}
         if loads:
             self._launch(job, round_.tasks, round_.probed, loads, now, out)
         else:
@@ -301,13 +293,16 @@ class JobTable:
     def _take_back(
         self,
         worker: str,
-        runs: Iterable[tuple[str, int]],
+        runs: Iterable[RunKey],
         reservations: Iterable[tuple[str, int]],
-        lost: bool,
+        loss: Loss | None,
         now: float,
         out: list[Command],
     ) -> None:
-        """Takes these runs and reservations from a worker and places their tasks again. A task that was lost too often fails."""
+        """Takes these runs and reservations from a worker, so that their tasks are placed again.
+
+        ``loss`` is None if the worker gives them back; else a task that was lost before waits for a while, or fails.
+        """
         entry = self.workers.get(worker)
         given_up, unreserved = by_job(runs), by_job(reservations)
         if entry is not None:
@@ -320,29 +315,29 @@ class JobTable:
             for number in job.take_back(unreserved.get(job_id, ()), True, now):
                 del job.reserved[number]
                 self._count(job, "reservations_lost")
-            again = [index for index in given_up.get(job_id, ()) if self._try_again(job, index, worker, lost, now, out)]
-            if again:
-                self._place(job, again, now, out)
+            again: dict[float, list[int]] = {}  # a pause in seconds -> the tasks that are placed again after it
+            for index in given_up.get(job_id, ()):
+                job.tasks[index].state, job.tasks[index].worker = UNPLACED, None
+                pause_s = 0.0 if loss is None else self._lose(job, index, loss, now, out)
+                if pause_s is not None:
+                    again.setdefault(pause_s, []).append(index)
+            at_once = again.pop(0.0, None)
+            for pause_s, tasks in again.items():
+                self.postponed.add(now + pause_s, job_id, tasks)
+            if at_once:
+                self._place(job, at_once, now, out)
             elif job.method.late_binding and job.unplaced and job_id in self.jobs:
                 self._place(job, [], now, out)
 
-    def _try_again(self, job: Job, index: int, worker: str, lost: bool, now: float, out: list[Command]) -> bool:
-        """Makes a task that ``worker`` had unplaced again. Returns False if it has failed instead: it was lost too often."""
-        task = job.tasks[index]
-        task.state, task.worker = UNPLACED, None
-        if not lost:
-            return True
-        task.losses += (Loss(task.attempt, worker, task.placed_s, task.started_s, now),)
-        if len(task.lost_on) <= self._settings.max_retries:
-            job.retried += 1
-            self._count(job, "retried")
-            return True
-        task.state = FAILED
-        task.reason = f"lost with its worker {len(task.lost_on)} times, on {', '.join(task.lost_on)}: not tried again"
-        job.failed += 1
-        self._count(job, "failed")
-        self._close_task(job, now, out)
-        return False
+    def _lose(self, job: Job, index: int, loss: Loss, now: float, out: list[Command]) -> float | None:
+        """Counts the loss of a task. Returns the pause before it is placed again; None if it has failed: it was lost too often."""
+        retried = job.retried
+        pause_s = loss.count_task(job, index, self._settings, now)
+        self._count(job, "retried", job.retried - retried)
+        if pause_s is None:
+            self._count(job, "failed")
+            self._close_task(job, now, out)
+        return pause_s
 
     def _withdraw_probes(self, worker: str, now: float, out: list[Command]) -> None:
         """Stops waiting for the loads that were asked of this worker. Rounds that wait for no other worker end."""
@@ -380,10 +375,6 @@ class JobTable:
     def _is_current(self, worker: WorkerEntry, job_id: str, index: int, attempt: int) -> bool:
         """Returns whether that worker has that task, and under that attempt, as far as this table knows."""
         return (job_id, index) in worker.runs and self.jobs[job_id].tasks[index].attempt == attempt
-
-    def _can_take(self, worker: str) -> bool:
-        entry = self.workers.get(worker)
-        return entry is not None and not entry.leaving
 
     def _reconcile(self, worker: WorkerEntry, now: float) -> m.Reconcile:
         """Returns the Reconcile with the runs and reservations that the worker is to confirm next; they count as confirmed now."""

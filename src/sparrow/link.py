@@ -7,13 +7,14 @@
 A link is a state machine: its methods are events, and it asks its ``Host`` for connections, calls and timers. One call is under way
 at a time, and its answer is the acknowledgement; messages that are sent meanwhile wait for the next call. Batches therefore form
 under load, cost nothing when the node is idle, and need no timer. Until it is lost, the peer receives each message at least once,
-in order within a lane. A peer is one incarnation of one process.
+in order within a lane. If the peer has no room, what needs room is held for a while, and the rest overtakes it: what makes room
+never waits behind what needs it. A peer is one incarnation of one process.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from src.sparrow.messages import Address, Message
@@ -66,6 +67,9 @@ class LinkOwner(Protocol):
     def link_up(self, link: Link, greeting: Mapping[str, Any]) -> None:
         """The peer is connected, or connected again. ``greeting`` is what the peer says of itself in the handshake."""
 
+    def link_down(self, link: Link) -> None:
+        """The connection has ended, and the link connects again. ``link_up`` or ``link_lost`` is called later."""
+
     def link_answered(self, link: Link, batch: Sequence[Message], answers: Sequence[Message]) -> None:
         """The peer has taken the batch and answered with these messages."""
 
@@ -101,6 +105,9 @@ class Link:
         self._under_way: list[Message] = []
         self._suspects: deque[Message] = deque()  # messages of a refused batch: they are sent one by one, before newer ones
         self._testing = False  # whether the call under way carries one of the suspects
+        self._uncertain: list[Message] = []  # what was under way when a connection ended: the peer may have taken it
+        self._full = False  # whether the peer had no room a moment ago, so that what needs room is held
+        self._held: dict[Message, None] = {}  # what is held: each message once, though the peer may say that it misses it
         self.waiting = 0  # messages that wait for the next call
         self._flushing = False
         self._connected_at_s = float("-inf")
@@ -121,6 +128,10 @@ class Link:
 
     def send(self, message: Message) -> None:
         """Sends a message to the peer, in the next call of its lane."""
+        if self._full and message.needs_room:
+            self.waiting += message not in self._held
+            self._held[message] = None
+            return
         self.waiting += 1
         lane = self._lanes.get(message.lane)
         if lane is None:
@@ -172,19 +183,24 @@ class Link:
         self.state = CONNECTING
         self._cancel_timers()
         self._flushing = False
+        self._release()
         now = self.host.now()
         if self._under_way:
+            self._uncertain = self._under_way
             self._untaken_since_s = now if self._untaken_since_s is None else self._untaken_since_s
             if now - self._untaken_since_s > self.settings.lost_after_s:
                 self.give_up("it ends the connection at every call")
                 return
         self._take_back()
         self._begin_connecting()
+        self.owner.link_down(self)
 
     def answered(self, answers: Sequence[Message]) -> None:
         """The peer has taken the batch that was under way."""
-        batch, self._under_way = self._under_way, []
-        self._no_room_since_s = self._untaken_since_s = None
+        batch, self._under_way, self._uncertain = self._under_way, [], []
+        self._untaken_since_s = None
+        if self._no_room_since_s is not None and any(message.needs_room for message in batch):
+            self._no_room_since_s = None
         if answers:
             self.owner.link_answered(self, batch, answers)
         if self.waiting and not self._flushing and self.state == UP:
@@ -193,7 +209,7 @@ class Link:
 
     def refused(self, reason: str) -> None:
         """The peer has refused the batch and changed nothing: its messages are sent again one by one, to drop the refused one."""
-        batch, self._under_way = self._under_way, []
+        batch, self._under_way, self._uncertain = self._under_way, [], []
         self._no_room_since_s = self._untaken_since_s = None
         if len(batch) > 1:
             self._suspects.extend(batch)
@@ -205,21 +221,31 @@ class Link:
             self.flush()
 
     def no_room(self, reason: str) -> None:
-        """The peer has no room for the batch. The link calls again after a pause, and gives up after ``no_room_for_s`` seconds."""
+        """The peer has no room for the batch. What needs no room is sent again at once, and all else after a pause.
+
+        If the peer has had no room for ``no_room_for_s`` seconds, it is given up.
+        """
         now = self.host.now()
-        self._untaken_since_s = None
+        self._untaken_since_s, self._uncertain = None, []
         if self._no_room_since_s is None:
             self.host.note("info", f"{self.name} has no room: {reason}")
             self._no_room_since_s = now
         if now - self._no_room_since_s > self.settings.no_room_for_s:
             self.give_up(f"it has had no room for {self.settings.no_room_for_s:.0f} s")
         else:
+            takes_nothing = not any(message.needs_room for message in self._under_way)
             self._take_back()
-            self._flushing = True  # messages that are sent during the pause wait as well
-            self._timer = self.host.later(self.settings.no_room_retry_s, self.flush)
+            self._hold()
+            self._cancel_timers()
+            self._timer = self.host.later(self.settings.no_room_retry_s, self._pause_over)
+            if takes_nothing:  # it ought to take what needs no room: nothing at all is sent during the pause
+                self._flushing = True
+            else:
+                self.flush()
 
     def silent(self, reason: str) -> None:
-        """The call was not answered in time, though the connection is open."""
+        """The call was not answered in time, though the connection is open. What it carried counts as not taken."""
+        self._take_back()
         self.give_up(reason)
 
     def unreadable(self, reason: str) -> None:
@@ -229,8 +255,8 @@ class Link:
     def flush(self) -> None:
         """Calls the peer with the messages that wait, those of one lane, unless a call is under way."""
         self._flushing = False
-        if self.waiting and not self._under_way and self.state == UP:
-            self._testing = bool(self._suspects)
+        if not self._under_way and self.state == UP and (self._lanes or self._suspects and not self._full):
+            self._testing = bool(self._suspects) and not self._full
             if self._testing:
                 batch = [self._suspects.popleft()]
             else:
@@ -249,6 +275,46 @@ class Link:
         if self.state != LOST:
             self.close()
             self.owner.link_lost(self, reason)
+
+    def untaken(self) -> Iterator[Message]:
+        """Yields the messages that the peer has not taken, as far as anybody knows. The link may be lost already."""
+        uncertain = {id(message) for message in self._uncertain}
+        for waiting in (self._suspects, self._held, *self._lanes.values()):
+            yield from (message for message in waiting if id(message) not in uncertain)
+
+    # A peer without room
+
+    def _hold(self) -> None:
+        """Holds what waits and needs room. The suspects that need none are no longer tested one by one."""
+        waiting = [message for batch in self._lanes.values() for message in batch]
+        suspects, self._suspects, self._lanes, self._full = self._suspects, deque(), {}, True
+        for message in suspects:
+            if message.needs_room:
+                self._suspects.append(message)
+            else:
+                self._lanes.setdefault(message.lane, []).append(message)
+        for message in waiting:
+            if message.needs_room:
+                self._held[message] = None
+            else:
+                self._lanes.setdefault(message.lane, []).append(message)
+        self.waiting = len(self._suspects) + len(self._held) + sum(map(len, self._lanes.values()))
+
+    def _release(self) -> None:
+        """Has what was held sent before all else."""
+        held, self._held, self._full = self._held, {}, False
+        if held:
+            lanes: dict[str, list[Message]] = {}
+            for message in held:
+                lanes.setdefault(message.lane, []).append(message)
+            for lane, batch in self._lanes.items():
+                lanes.setdefault(lane, []).extend(batch)
+            self._lanes = lanes
+
+    def _pause_over(self) -> None:
+        self._timer = None
+        self._release()
+        self.flush()
 
     # Connecting and resending
 

@@ -98,8 +98,8 @@ class Message(Record):
 
     A message is declared with its receiver and the remote method that takes it, ``(to=WORKER, method="add_task")``, or with the
     message that it answers, ``(answers=Probe)``; it is then sent to the sender of that message. ``rides`` names another method of
-    the receiver: the message may share a call with the messages of that method. The annotation of a field has its check and an
-    example.
+    the receiver: the message may share a call with the messages of that method. ``needs_room`` says that the receiver keeps
+    something for it, so that it may be refused for lack of room. The annotation of a field has its check and an example.
     """
 
     to: ClassVar[str]  # SCHEDULER or WORKER
@@ -107,13 +107,16 @@ class Message(Record):
     lane: ClassVar[str]  # messages of the same lane may share a call
     answered_by: ClassVar[tuple[type[Message], ...]]
     is_answer: ClassVar[bool]
+    needs_room: ClassVar[bool]
     handler: ClassVar[str]  # the method of JobTable or WorkQueue that takes it
     checks: ClassVar[tuple[tuple[str, Any], ...]]  # for each field its name and the function that checks a value
     examples: ClassVar[tuple[Any, ...]]  # for each field a value
 
-    def __init_subclass__(cls, to: str = "", method: str = "", rides: str = "", answers: type[Message] | None = None) -> None:
+    def __init_subclass__(
+        cls, to: str = "", method: str = "", rides: str = "", answers: type[Message] | None = None, needs_room: bool = False
+    ) -> None:
         super().__init_subclass__()
-        cls.is_answer = answers is not None
+        cls.is_answer, cls.needs_room = answers is not None, needs_room
         cls.to = to if answers is None else SCHEDULER if answers.to == WORKER else WORKER
         cls.method, cls.lane = method, rides or method
         cls.answered_by = ()
@@ -147,7 +150,7 @@ class Load(Message, answers=Probe):
     load: Number
 
 
-class Launch(Message, to=WORKER, method="add_task"):
+class Launch(Message, to=WORKER, method="add_task", needs_room=True):
     """The worker is to queue this task and to run it for ``duration_s`` seconds."""
 
     job: JobId
@@ -156,7 +159,7 @@ class Launch(Message, to=WORKER, method="add_task"):
     duration_s: Duration
 
 
-class Reserve(Message, to=WORKER, method="set_late_binding"):
+class Reserve(Message, to=WORKER, method="set_late_binding", needs_room=True):
     """The worker is to queue this reservation, and to ask for a task of the job when it is at the front and a slot is free."""
 
     job: JobId

@@ -15,6 +15,7 @@ from src.sparrow.admission import Admission, PendingReport
 from src.sparrow.commands import Finish
 from src.sparrow.commands import SchedulerCommand as Command
 from src.sparrow.dialing import Dialing, Rate
+from src.sparrow.identity import check_speaker
 from src.sparrow.jobspec import JobSpec
 from src.sparrow.jobtable import JobTable
 from src.sparrow.link import UP, Host, Link, Timer
@@ -62,9 +63,10 @@ class SchedulerNode:
         self._is_dialing = False
         self._dialing_later = False  # whether a timer runs that looks at the queued names again
         self._complaints = Rate(settings.dialing.said_per_s, 10.0)
-        self._welcomes: dict[str, list[Callable[[], None]]] = {}  # worker -> what to call when it has joined, or cannot be reached
-        self._unlisted: set[str] = set()  # workers whose greeting came after the begin of the last listing
-        self._looked_for: set[str] = set()  # workers whose greeting came before it
+        self._welcomes: dict[str, dict[Hashable, Callable[[], None]]] = {}  # worker -> caller -> what to call when it has joined
+        self._greeters: dict[Hashable, str] = {}  # callers that wait for their welcome -> worker
+        self._unlisted: dict[str, None] = {}  # workers whose greeting came after the begin of the last listing
+        self._looked_for: dict[str, None] = {}  # workers whose greeting came before it
         self._listing = False  # whether a listing of the workers in the name server is under way
         self._next_listing: Timer | None = None
         self._ticking = False
@@ -92,6 +94,9 @@ class SchedulerNode:
     def caller_gone(self, caller: Hashable) -> None:
         """A connection from a caller has ended, so its calls need no answers any more."""
         self.admission.caller_gone(caller)
+        worker = self._greeters.pop(caller, None)
+        if worker is not None:
+            del self._welcomes[worker][caller]
 
     def stats(self, jobs: list[str], details: bool, brief: bool, wall_s: float) -> SchedulerStats:
         """Returns the state of this scheduler, as ``Scheduler.stats`` describes it; ``wall_s`` is now, in seconds since 1970."""
@@ -134,24 +139,31 @@ class SchedulerNode:
 
     # From workers
 
-    def received(self, worker: Address, batch: Sequence[m.Message]) -> list[m.Message]:
-        """A worker has called with this batch. Returns the answers.
+    def received(self, worker: Address, greeting: Mapping[str, Any], batch: Sequence[m.Message]) -> list[m.Message]:
+        """A worker has called with this batch. Returns the answers. ``greeting`` is what its connection said in the handshake.
 
-        Raises UnknownIdError, and changes nothing, if a message names a job, task or reservation that is unknown.
+        Raises ValueError, and changes nothing, if the caller is not who its connection says, and UnknownIdError if a message names
+        a job, task or reservation that is unknown.
         """
+        check_speaker(greeting, WORKERS + worker.name, worker.incarnation)
         return self._perform(self.table.received(worker, batch, self._host.now()), answering=worker)
 
-    def greeted(self, worker: str, welcome: Callable[[], None]) -> None:
-        """A worker has greeted. ``welcome()`` is called when it has joined, or could not be reached.
+    def greeted(self, worker: Address, greeting: Mapping[str, Any], caller: Hashable, welcome: Callable[[], None]) -> None:
+        """A worker has greeted, on the connection ``caller``. ``welcome()`` is called when it has joined, or could not be reached.
 
-        Raises BlockingIOError ("try later") if too many workers wait for that.
+        Raises ValueError if the caller is not who its connection says, and BlockingIOError ("try later") if too many wait.
         """
-        if sum(map(len, self._welcomes.values())) >= self.settings.max_greetings:
+        check_speaker(greeting, WORKERS + worker.name, worker.incarnation)
+        if len(self._greeters) >= self.settings.max_greetings and caller not in self._greeters:
             raise BlockingIOError(f"try later: {self.settings.max_greetings} workers have just said that they are there")
         if self._closed:
             return
-        self._welcomes.setdefault(worker, []).append(welcome)
-        self._unlisted.add(worker)
+        name = self._greeters[caller] = worker.name
+        former = self._welcomes.setdefault(name, {}).pop(caller, None)
+        if former is not None:  # a connection has one greeting; the former call is answered after this one has returned
+            self._host.later(0.0, former)
+        self._welcomes[name][caller] = welcome
+        self._unlisted[name] = None
         if not self._listing:
             self._list_names()
 
@@ -166,8 +178,8 @@ class SchedulerNode:
         if self._next_listing is not None:
             self._next_listing.cancel()
         self._listing, self._next_listing = True, None
-        self._looked_for |= self._unlisted
-        self._unlisted = set()
+        self._looked_for.update(self._unlisted)
+        self._unlisted = {}
         self._host.list_names(WORKERS)
 
     def names_seen(self, found: Mapping[str, str], took_s: float) -> None:
@@ -208,7 +220,7 @@ class SchedulerNode:
             link = self.links.get(worker)
             if not self.dialing.is_queued(worker) and (link is None or link.state == UP):
                 self._welcome(worker)
-        self._looked_for = set()
+        self._looked_for = {}
         if self._unlisted:
             self._list_names()
         else:  # in a large cluster a listing takes long, so it is repeated less often
@@ -217,7 +229,8 @@ class SchedulerNode:
             self._next_listing = self._host.later(pause_s, self._list_names)
 
     def _welcome(self, worker: str) -> None:
-        for welcome in self._welcomes.pop(worker, ()):
+        for caller, welcome in self._welcomes.pop(worker, {}).items():
+            del self._greeters[caller]
             welcome()
 
     # From links to workers
@@ -234,6 +247,10 @@ class SchedulerNode:
         self._perform(self.table.joined(link.peer, slots, self._host.now()))
         self._welcome(worker)
         self._dial()
+
+    def link_down(self, link: Link) -> None:
+        """The connection to a worker has ended: nothing new is placed there before it is back."""
+        self.table.disconnected(link.peer.name)
 
     def link_answered(self, link: Link, batch: Sequence[m.Message], answers: Sequence[m.Message]) -> None:
         """A worker has answered a batch, with its load or what it holds."""
@@ -260,7 +277,10 @@ class SchedulerNode:
             self._host.note("info", f"worker {worker} has left")
         else:
             self._host.note("warning", f"worker {worker} is lost, with {len(entry.runs)} tasks: {reason}")
-        self._perform(self.table.lost(worker, now))
+        unsent = {(launch.job, launch.task, launch.attempt) for launch in link.untaken() if isinstance(launch, m.Launch)}
+        self._perform(self.table.lost(worker, now, unsent))
+        if entry is not None and self.table.jobs and not self.table.workers:
+            self._host.note("warning", f"no worker is left: {len(self.table.jobs)} jobs wait for one")
         self._welcome(worker)
         self._dial()
 

@@ -84,7 +84,9 @@ class SchedulerSettings:
     refresh_s: float = 1.0  # between two listings of the workers in the name server, at least
     refresh_share: float = 50.0  # a listing that takes t seconds is followed by a pause of at least this many times t
     refresh_most_s: float = 10.0  # the longest such pause: the name server may only be slow
-    max_retries: int = 3  # how often a task is placed again after the loss of its worker; then it fails
+    max_retries: int = 3  # how often a task is placed again that was lost with a worker that may have begun it; then it fails
+    retry_pause_s: float = 0.5  # before a task that was lost twice is placed again; the pause doubles with each further loss
+    retry_pause_most_s: float = 4.0  # the longest such pause
     probe_timeout_s: float = 1.0  # a round of probes ends after this time, with the loads that have arrived
     doubted_s: float = 3.0  # for this time a worker that was lost and is back is asked for runs that were placed elsewhere
     gather_s: float = 0.1  # from the first worker that joins to the placing of the jobs that waited, so that others join too

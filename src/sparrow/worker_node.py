@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from src.sparrow import messages as m
 from src.sparrow.commands import Send, Stop
 from src.sparrow.commands import WorkerCommand as Command
+from src.sparrow.identity import check_speaker
 from src.sparrow.link import Host, Link
 from src.sparrow.messages import Address
 from src.sparrow.names import SCHEDULERS
@@ -51,14 +52,17 @@ class WorkerNode:
 
     # From schedulers
 
-    def received(self, scheduler: Address, uri: str | None, batch: Sequence[m.Message]) -> list[m.Message]:
-        """A scheduler has called with this batch. Returns the answers. ``uri`` is the scheduler's; None if it is to be looked up.
+    def received(self, scheduler: Address, greeting: Mapping[str, Any], batch: Sequence[m.Message]) -> list[m.Message]:
+        """A scheduler has called with this batch. Returns the answers. ``greeting`` is what its connection said in the handshake.
 
-        Raises ValueError if the caller's name is not that of a scheduler, and BlockingIOError ("try later") if the worker has no
-        room.
+        Raises ValueError, and changes nothing, if the caller's name is not that of a scheduler or not that of its connection.
+        Raises BlockingIOError ("try later") if the worker has no room, or if it knows a newer incarnation of the scheduler.
         """
         if not scheduler.name.startswith(SCHEDULERS):
             raise ValueError(f"not the name of a scheduler: {scheduler.name!r} (they begin with {SCHEDULERS})")
+        check_speaker(greeting, scheduler.name, scheduler.incarnation)
+        if scheduler not in self.links and self._is_outdated(scheduler):
+            raise BlockingIOError(f"try later: {self.address.name} still knows a newer incarnation of {scheduler.name}")
         self._room -= len(batch)
         if self._room < 0:
             self._check_room(batch)
@@ -66,19 +70,24 @@ class WorkerNode:
             others = sum(known.name != scheduler.name for known in self.links)
             if others >= self.settings.max_schedulers:
                 raise BlockingIOError(f"try later: {self.address.name} serves {others} schedulers already")
-            self._ensure_link(scheduler, uri)
+            uri = greeting.get("uri")
+            self._ensure_link(scheduler, uri if isinstance(uri, str) else None)
         return self._perform(self.queue.received(scheduler, batch, self._host.now()), answering=scheduler)
 
     def _check_room(self, batch: Sequence[m.Message]) -> None:
         """Counts what is held. Raises BlockingIOError if this batch is too much; a worker that holds nothing takes any batch."""
         held, most = self.queue.load + sum(map(len, self.links.values())), self.settings.max_held
-        new = sum(isinstance(message, (m.Launch, m.Reserve)) for message in batch)
+        new = sum(message.needs_room for message in batch)
         self._room = max(0, most - held - len(batch))
         if new and held and held + new > most:
             raise BlockingIOError(f"try later: {self.address.name} holds {held:,} tasks of {len(self.links)} schedulers")
 
+    def _is_outdated(self, scheduler: Address) -> bool:
+        """Returns whether the worker knows a newer incarnation of this scheduler."""
+        return any(known.name == scheduler.name and known.incarnation > scheduler.incarnation for known in self.links)
+
     def _ensure_link(self, scheduler: Address, uri: str | None) -> None:
-        """Makes a link to that scheduler if there is none. A former incarnation of the same name is given up."""
+        """Makes a link to that scheduler if there is none. An older incarnation of the same name is given up."""
         if scheduler not in self.links:
             for former in [former for former in self.links if former.name == scheduler.name]:
                 self.links[former].give_up("it was restarted")
@@ -107,6 +116,9 @@ class WorkerNode:
     def link_up(self, link: Link, greeting: Mapping[str, Any]) -> None:
         """A scheduler is connected. There is nothing to do."""
 
+    def link_down(self, link: Link) -> None:
+        """The connection to a scheduler has ended. There is nothing to do unless it is lost."""
+
     def link_answered(self, link: Link, batch: Sequence[m.Message], answers: Sequence[m.Message]) -> None:
         """A scheduler has answered a batch, with tasks for reservations or no-ops."""
         self._perform(self.queue.received(link.peer, answers, self._host.now()))
@@ -133,7 +145,8 @@ class WorkerNode:
         yet.
         """
         for scheduler, uri in connected:
-            self._ensure_link(scheduler, uri)
+            if not self._is_outdated(scheduler):
+                self._ensure_link(scheduler, uri)
         commands = self.queue.leave(list(self.links), self._host.now(), self.settings.finish_s)
         handed_back = sum(isinstance(command, Stop) for command in commands)
         self._host.note("info", f"hands back {handed_back} running tasks, ends {len(self.queue.running)}")

@@ -39,6 +39,7 @@ def test_a_worker_that_holds_too_much_is_told_the_rest_later(clusters):
         Scheduler("RANDOM", cluster.nameserver, 78, settings=of_scheduler),
     ):
         with cluster.proxy("sparrow.worker.crammed") as proxy:
+            proxy._pyroHandshake = {"name": "sparrow.scheduler.5", "incarnation": "i1"}
             rows = [["Launch", "a", task, 1, 0.2] for task in range(20)]
             proxy.add_task("sparrow.scheduler.5", "i1", rows)
             with pytest.raises(BlockingIOError, match="try later"):

@@ -149,10 +149,11 @@ def test_replies_that_nobody_reads_are_bounded_over_all_connections():
 def test_workers_that_say_that_they_are_there_cost_a_scheduler_next_to_nothing(cluster):
     async def flood():
         with cluster.proxy("sparrow.scheduler.1") as proxy:
-            channel = await Channel.open(str(proxy._pyroUri))
+            uri = str(proxy._pyroUri)
         answers, most = [], 0
-        for number in range(3_000):
-            channel.begin("request_task", (f"w{number}", "1", "[]"), lambda error, value: answers.append(error), 30.0)
+        channel = await Channel.open(uri, {"name": "sparrow.worker.w", "incarnation": "1"})
+        for _ in range(3_000):
+            channel.begin("request_task", ("w", "1", "[]"), lambda error, value: answers.append(error), 30.0)
         while len(answers) < 3_000:
             await asyncio.sleep(0.02)
             most = max(most, len(os.listdir(f"/proc/{cluster.processes['scheduler1'].pid}/fd")))

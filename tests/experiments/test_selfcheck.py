@@ -17,9 +17,8 @@ JOBS = 30
 class ForgetsTheLost(JobTable):
     """The tasks of a lost worker are not placed again."""
 
-    def _try_again(self, *args):
-        super()._try_again(*args)
-        return False
+    def _lose(self, *args):
+        super()._lose(*args)
 
 
 class ForgetfulScheduler(SchedulerNode):

@@ -257,6 +257,7 @@ WRONG_CALLS = [
 @pytest.mark.parametrize(("method", "arguments", "error"), WRONG_CALLS, ids=lambda value: repr(value)[:40])
 def test_a_wrong_call_is_refused_with_a_typed_error(clusters, method, arguments, error):
     with clusters(8).proxy("sparrow.scheduler.1") as scheduler:
+        scheduler._pyroHandshake = {"name": "sparrow.worker.host1", "incarnation": "x"}
         before = scheduler.stats()["methods"]
         with pytest.raises(error) as caught:
             scheduler._pyroInvoke(method, arguments, {})
@@ -266,6 +267,7 @@ def test_a_wrong_call_is_refused_with_a_typed_error(clusters, method, arguments,
 
 def test_unknown_tasks_of_a_known_job_are_refused(clusters):
     with clusters(8).proxy("sparrow.scheduler.1") as scheduler:
+        scheduler._pyroHandshake = {"name": "sparrow.worker.host1", "incarnation": "x"}
         scheduler.schedule({"id": "known", "durations_s": [0.5], "method": "BATCH", "wait": False})
         with pytest.raises(LookupError, match="unknown task 1 of job 'known'"):
             scheduler.task_completed("host1", "x", [["Done", "known", 1, 1, 0.0, 0.0]])
@@ -282,6 +284,28 @@ def test_a_worker_answers_anyone_who_asks(clusters):
             worker.add_task("sparrow.scheduler.1", "x", [["Reserve", "a", 1]])
         with pytest.raises(TypeError, match="batch must be a list"):
             worker.set_late_binding("sparrow.scheduler.1", "x", 3)
+
+
+@pytest.mark.parametrize("greeting", ["hello", None, {"name": "sparrow.scheduler.1", "incarnation": "y"}], ids=str)
+def test_a_stock_proxy_submits_and_asks_and_speaks_for_nobody(clusters, greeting):
+    """The real scheduler has a job running meanwhile, which goes on."""
+    cluster = clusters(8)
+    with cluster.proxy("sparrow.scheduler.1") as scheduler, cluster.proxy("sparrow.worker.host1") as worker:
+        if greeting is not None:
+            scheduler._pyroHandshake = worker._pyroHandshake = greeting
+        id = f"{time.time()}"
+        scheduler.schedule({"id": id, "durations_s": [1.0] * 8, "method": "BATCH", "wait": False})
+        incarnation = scheduler.stats()["incarnation"]
+        for claimed in incarnation, "0", "f" * 30:
+            with pytest.raises(ValueError, match="not from sparrow.scheduler.1: this connection greeted"):
+                worker.add_task("sparrow.scheduler.1", claimed, [["Reconcile", [], []]])
+            with pytest.raises(ValueError, match="not from sparrow.worker.host1: this connection greeted"):
+                scheduler.task_completed("host1", claimed, [["Leave", []]])
+            with pytest.raises(ValueError, match="not from sparrow.worker.host1: this connection greeted"):
+                scheduler.request_task("host1", claimed, [])
+        report = scheduler.schedule({"id": id, "durations_s": [1.0] * 8, "method": "BATCH"})
+        assert (report["failed"], report["retried"]) == ([], 0)
+        assert report["response_s"] < 2.0
 
 
 def test_a_job_can_be_submitted_by_hand_and_asked_for_again(clusters):

@@ -13,10 +13,12 @@ from collections import Counter
 import pytest
 
 from scripts.testbed.local_cluster import ROOT
-from tests.support.chaos import chaos, readable, wrong_in_any
+from tests.support.chaos import chaos, crammed, racks, readable, wrong_in_any
 
 RUNS = 2_000
 CHUNK = 25
+RACKS = 100
+CRAMMED = 50
 
 
 def test_all_faults_at_once():
@@ -26,15 +28,26 @@ def test_all_faults_at_once():
     assert not found, f"{len(found)} of {RUNS} runs failed{readable(dict(list(found.items())[:5]))}"
 
 
+def test_racks_that_die_again_and_again():
+    found = wrong_in_any(range(RACKS), racks)
+    assert not found, f"{len(found)} of {RACKS} runs failed{readable(found)}"
+
+
+def test_workers_with_next_to_no_room():
+    found = wrong_in_any(range(CRAMMED), crammed)
+    assert not found, f"{len(found)} of {CRAMMED} runs failed{readable(found)}"
+
+
 @pytest.mark.skipif("SPARROW_SEED" not in os.environ, reason="replays the seed in SPARROW_SEED")
 def test_replay():
-    found = wrong_in_any([int(os.environ.get("SPARROW_SEED", 0))])
+    seed = int(os.environ.get("SPARROW_SEED", 0))
+    found = {**wrong_in_any([seed]), **wrong_in_any([seed], racks), **wrong_in_any([seed], crammed)}
     assert not found, readable(found)
 
 
 def test_the_runs_go_through_everything_that_can_happen():
     happened: Counter[str] = Counter()
-    for seed in range(40):
+    for seed in range(80):
         happened.update(+chaos(seed).counts)
     assert set(happened) >= {
         *("connected", "connected again", "connection broken", "peer silent"),

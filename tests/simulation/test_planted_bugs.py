@@ -15,11 +15,12 @@ from src.sparrow.jobs import DONE
 from src.sparrow.jobspec import JobSpec
 from src.sparrow.jobtable import JobTable
 from src.sparrow.link import Link
-from src.sparrow.names import HeldName
+from src.sparrow.names import WORKERS, HeldName
 from src.sparrow.scheduler_node import SchedulerNode
 from src.sparrow.worker_node import WorkerNode
 from src.sparrow.workqueue import WorkQueue
-from tests.support.chaos import wrong_in
+from tests.support.books import says_of_itself
+from tests.support.chaos import crammed, racks, wrong_in
 from tests.support.naming import wrong_with_names
 
 SEEDS = 2_000  # within which each must be found; most take a few
@@ -47,6 +48,23 @@ class DropsWhatWasRefusedWhole(Link):
         batch, self._under_way = self._under_way, []
         self.owner.link_refused(self, batch[0])
         self.flush()
+
+
+class WaitsWithWhatMakesRoom(Link):
+    """While the peer has no room, it is told nothing at all."""
+
+    def flush(self):
+        if not self._full:
+            super().flush()
+
+
+class RefusesWhatMakesRoom(WorkerNode):
+    """A full worker refuses everything."""
+
+    def received(self, scheduler, greeting, batch):
+        if self.queue.load > self.settings.max_held:
+            raise BlockingIOError("try later")
+        return super().received(scheduler, greeting, batch)
 
 
 class ForgetsTheJobsOfALostScheduler(ClientNode):
@@ -86,6 +104,27 @@ class NeverTriesAgain(Dialing):
         return False
 
 
+class BelievesWhatIsSaid(WorkerNode):
+    """Whoever says that he is a scheduler is one."""
+
+    def received(self, scheduler, greeting, batch):
+        return super().received(scheduler, says_of_itself(*scheduler), batch)
+
+
+class BelievesItIsTheWorker(SchedulerNode):
+    """Whoever says that he is a worker is one."""
+
+    def received(self, worker, greeting, batch):
+        return super().received(worker, says_of_itself(WORKERS + worker.name, worker.incarnation), batch)
+
+
+class LetsTheOlderEndTheNewer(WorkerNode):
+    """A scheduler that was suspended, or a message that comes late, ends what its successor has given."""
+
+    def _is_outdated(self, scheduler):
+        return False
+
+
 class DeafToCancellation(WorkQueue):
     """A cancellation is lost for good."""
 
@@ -107,9 +146,22 @@ class CountsTwice(JobTable):
 class ForgetsTheLost(JobTable):
     """The tasks of a lost worker are not placed again."""
 
-    def _try_again(self, *args):
-        super()._try_again(*args)
-        return False
+    def _lose(self, *args):
+        super()._lose(*args)
+
+
+class PlacesAgainAtOnce(JobTable):
+    """A task that was lost is placed again at once, however often it was lost before."""
+
+    def _lose(self, *args):
+        return None if super()._lose(*args) is None else 0.0
+
+
+class CountsWhatNeverLeft(JobTable):
+    """A run that was never sent counts as lost."""
+
+    def lost(self, worker, now, unsent=()):
+        return super().lost(worker, now)
 
 
 class BelievesAnyAttempt(JobTable):
@@ -137,13 +189,20 @@ PLANTED = {
     "LosesWhatWasUnderWay": worker_with(link_class=LosesWhatWasUnderWay),
     "StaysDisconnected": scheduler_with(link_class=StaysDisconnected),
     "DropsWhatWasRefusedWhole": worker_with(link_class=DropsWhatWasRefusedWhole),
+    "WaitsWithWhatMakesRoom": {"world": crammed, **scheduler_with(link_class=WaitsWithWhatMakesRoom)},
+    "RefusesWhatMakesRoom": {"world": crammed, "worker_class": RefusesWhatMakesRoom},
     "ForgetsTheJobsOfALostScheduler": {"client_class": ForgetsTheJobsOfALostScheduler},
     "TakesNoRoomForAnAnswer": {"client_class": TakesNoRoomForAnAnswer},
     "BelievesEveryReport": {"client_class": BelievesEveryReport},
     "NeverTriesAgain": scheduler_with(dialing_class=NeverTriesAgain),
     "DeafToCancellation": worker_with(queue_class=DeafToCancellation),
     "CountsTwice": scheduler_with(table_class=CountsTwice),
+    "BelievesWhatIsSaid": {"worker_class": BelievesWhatIsSaid},
+    "BelievesItIsTheWorker": {"scheduler_class": BelievesItIsTheWorker},
+    "LetsTheOlderEndTheNewer": {"worker_class": LetsTheOlderEndTheNewer},
     "ForgetsTheLost": scheduler_with(table_class=ForgetsTheLost),
+    "PlacesAgainAtOnce": {"world": racks, **scheduler_with(table_class=PlacesAgainAtOnce)},
+    "CountsWhatNeverLeft": {"world": racks, **scheduler_with(table_class=CountsWhatNeverLeft)},
 }
 
 
@@ -152,7 +211,9 @@ def test_a_planted_bug_is_found_and_its_seed_finds_it_alone(name):
     found = next((seed for seed in range(SEEDS) if wrong_in(seed, **PLANTED[name])), None)
     assert found is not None, f"not found in {SEEDS} seeds"
     code = (
-        f"from tests.simulation.test_planted_bugs import *; print(bool(wrong_in({found}, **PLANTED[{name!r}])), wrong_in({found}))"
+        f"from tests.simulation.test_planted_bugs import *; planted = PLANTED[{name!r}]; "
+        f"world = {{key: planted[key] for key in planted if key == 'world'}}; "
+        f"print(bool(wrong_in({found}, **planted)), wrong_in({found}, **world))"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", code]

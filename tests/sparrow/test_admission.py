@@ -31,6 +31,26 @@ def test_a_job_is_new_once_and_its_id_is_its_own():
     assert not admission.admit(spec("a"))
 
 
+def test_other_durations_of_the_same_hash_are_another_job():
+    """Python's hash of a number is the number modulo 2**61 - 1, so that these two lists of durations have the same."""
+    one, other = (0.5, 1.0), (0.5, 2.0**-61)
+    assert hash(one) == hash(other)
+    for durations in ((0.1,), (0.2, 0.1)), ((0.1, 0.2), (0.2, 0.1)), (one, other):
+        admission = Admission(SETTINGS)
+        assert admission.admit(JobSpec("a", durations[0], None, True))
+        with pytest.raises(ValueError, match="another job"):
+            admission.admit(JobSpec("a", durations[1], None, True))
+        with pytest.raises(ValueError, match="another job"):
+            admission.admit(JobSpec("a", durations[0], "BATCH", True))
+        assert not admission.admit(JobSpec("a", durations[0], None, False)), "whether the client waits is not what the job is"
+
+
+def test_no_two_ways_of_writing_a_job_make_two_jobs_of_it():
+    admission = Admission(SETTINGS)
+    admission.admit(JobSpec.decode({"id": "a", "durations_s": [0, 1, 0.0]}))
+    assert not admission.admit(JobSpec.decode('{"id": "a", "durations_s": [0.0, 1.0, -0.0]}'))
+
+
 def test_the_largest_job_a_thousand_times_is_refused_in_time_and_leaves_room_for_others():
     admission = Admission(SETTINGS)
     admitted = 0

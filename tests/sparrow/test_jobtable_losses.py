@@ -3,6 +3,7 @@
 from src.simulation import audit
 from src.sparrow import messages as m
 from src.sparrow.commands import Send
+from src.sparrow.jobs import FAILED, PLACED
 from src.sparrow.workqueue import WorkQueue
 from tests.support.books import LATE, RECONCILE, S1, SETTINGS, at, finishes, of, says, spec, state_of, table_with
 
@@ -56,13 +57,18 @@ def test_a_stale_incarnation_is_answered_and_not_believed():
 def test_the_fourth_loss_fails_the_task_and_says_where():
     table = table_with(*"abcd")
     ((worker, launch),) = of(m.Launch, table.submitted(spec("RANDOM"), 0.0))
-    lost = []
-    for attempt in (2, 3, 4):
+    lost, now = [], 1.0
+    for attempt, pause_s in ((2, 0.0), (3, 0.5), (4, 1.0)):
         lost.append(worker)
-        ((worker, launch),) = of(m.Launch, table.lost(worker, 1.0))
+        commands = table.lost(worker, now)
+        if pause_s:
+            assert commands == table.tick(now + 0.9 * pause_s) == [], "not at once, where others may be as dead"
+            now += pause_s
+            commands = table.tick(now)
+        ((worker, launch),) = of(m.Launch, commands)
         assert launch.attempt == attempt
     lost.append(worker)
-    ((_, report),) = finishes(table.lost(worker, 2.0))
+    ((_, report),) = finishes(table.lost(worker, now))
     (failure,) = report["failed"]
     assert failure["tasks"] == [0]
     assert ", ".join(lost) in failure["reason"]
@@ -72,14 +78,114 @@ def test_the_fourth_loss_fails_the_task_and_says_where():
     assert audit.of_table(table) == []
 
 
+def lose(table, worker, now, unsent=()):
+    """A worker is lost and comes back, and what was postponed is placed."""
+    commands = table.lost(worker, now, unsent)
+    table.joined(at(worker, str(now + 1)), 1, now + 5.0)
+    for second in range(5, 9):
+        table.tick(now + second)
+    assert audit.of_table(table) == []
+    return commands
+
+
+def test_only_the_task_that_a_worker_may_have_begun_fails_with_it():
+    """One slot: the oldest of the three may run. When it has failed, the next is the oldest."""
+    table = table_with("a")
+    table.submitted(spec("RANDOM", 0.1, 0.2, 0.3), 0.0)
+    for now in 10.0, 20.0, 30.0:
+        assert finishes(lose(table, "a", now)) == []
+    job = table.jobs["job"]
+    assert [(len(task.lost_on), task.losses) for task in job.tasks] == [(3, 3), (0, 3), (0, 3)]
+    lose(table, "a", 40.0)
+    assert [task.state for task in job.tasks] == [FAILED, PLACED, PLACED]
+    for now in 50.0, 60.0, 70.0, 80.0:
+        lose(table, "a", now)
+    assert [task.state for task in job.tasks] == [FAILED, FAILED, PLACED]
+
+
+def test_the_task_that_its_worker_has_said_to_run_is_the_one_that_counts():
+    table = table_with("a")
+    table.submitted(spec("RANDOM", 0.1, 0.2), 0.0)
+    says(table, "a", m.Holdings([], [], [], [], [(("job", 1, 1), 0.5)]))
+    table.lost("a", 10.0)
+    assert [task.lost_on for task in table.jobs["job"].tasks] == [(), ("a",)]
+
+
+def test_a_task_that_a_reservation_got_counts_because_its_slot_was_free():
+    table = table_with("a")
+    table.submitted(spec("RANDOM"), 0.0)
+    table.submitted(spec(LATE, id="late"), 0.5)
+    says(table, "a", m.Ask("late", 0))
+    table.lost("a", 10.0)
+    assert table.jobs["late"].tasks[0].lost_on == ("a",)
+    assert table.jobs["job"].tasks[0].lost_on == (), "there is one slot"
+
+
+def test_a_task_that_never_left_the_scheduler_never_fails_and_was_not_run_again():
+    table = table_with("a")
+    table.submitted(spec("RANDOM"), 0.0)
+    for attempt in range(1, 11):
+        assert finishes(lose(table, "a", 10.0 * attempt, unsent={("job", 0, attempt)})) == []
+    assert table.jobs["job"].retried == 0
+    says(table, "a", m.Done("job", 0, 11, 0.0, 0.5), now=120.0, life="101.0")
+    assert not table.jobs
+
+
+def test_the_pauses_double_up_to_a_limit():
+    table, pauses = table_with("a", "b"), []
+    table.submitted(spec("RANDOM"), 0.0)
+    now = 0.0
+    for attempt in range(1, 8):
+        worker = table.jobs["job"].tasks[0].worker
+        table.lost(worker, now, {("job", 0, attempt)})
+        table.joined(at(worker), 1, now)
+        lost_at_s = now
+        while table.jobs["job"].tasks[0].state != PLACED:
+            now += 0.125
+            table.tick(now)
+        pauses.append(now - lost_at_s)
+    assert pauses == [0.0, 0.5, 1.0, 2.0, 4.0, 4.0, 4.0]
+
+
+def test_nothing_new_goes_to_a_worker_whose_connection_has_ended_and_it_keeps_what_it_has():
+    table = table_with("a", "b")
+    ((first, _), *_) = of(m.Launch, table.submitted(spec("RANDOM", *[0.1] * 20), 0.0))
+    other = "b" if first == "a" else "a"
+    table.disconnected(first)
+    for method in "RANDOM", "CHOOSE_TWO", "BATCH", LATE:
+        sent = table.submitted(spec(method, *[0.1] * 9, id=method), 1.0)
+        assert {command.to.name for command in sent} == {other}
+    assert first in table.workers
+    assert [task.worker for task in table.jobs["job"].tasks].count(first) > 0
+    table.joined(at(first), 1, 2.0)
+    assert {command.to.name for command in table.submitted(spec("RANDOM", *[0.1] * 20, id="more"), 2.0)} == {"a", "b"}
+
+
+def test_a_load_that_came_before_its_worker_was_disconnected_is_not_used():
+    table = table_with("a", "b")
+    table.submitted(spec("BATCH"), 0.0)
+    says(table, "a", m.Load("job", 0, 0))
+    table.disconnected("a")
+    assert [to for to, _ in of(m.Launch, says(table, "b", m.Load("job", 0, 9)))] == ["b"]
+
+
+def test_a_job_waits_for_a_connection_when_all_have_ended():
+    table = table_with("a")
+    table.disconnected("a")
+    assert table.submitted(spec("BATCH"), 0.0) == []
+    assert table.joined(at("a"), 1, 3.0) == []
+    assert [to for to, _ in of(m.Probe, table.tick(3.0 + SETTINGS.gather_s))] == ["a"]
+
+
 def test_a_failed_task_does_not_take_its_job_along():
     table = table_with("a")
     table.submitted(spec("RANDOM", 0.1, 0.2), 0.0)
     says(table, "a", m.Done("job", 0, 1, 0.0, 0.1))
-    for now in range(1, 5):
+    for now in range(10, 50, 10):
         commands = table.lost("a", float(now))
-        table.joined(at("a", str(now + 1)), 1, float(now))
-        table.tick(now + SETTINGS.gather_s)
+        table.joined(at("a", str(now + 1)), 1, now + 5.0)
+        table.tick(now + 5.0)
+        table.tick(now + 6.0)
     ((_, report),) = finishes(commands)
     assert [failure["tasks"] for failure in report["failed"]] == [[1]]
     assert report["tasks"][0] == {"worker": "a", "wait_s": 0.0, "service_s": 0.1, "attempts": 1}
@@ -100,18 +206,19 @@ def test_a_job_that_waits_for_workers_is_not_sampled_for_while_it_waits():
     """Its tasks are placed by the feeding, once, and not when another task of it fails just before."""
     table = table_with("a")
     table.submitted(spec("BATCH", 0.1, 0.2), 0.0)
-    for now in range(1, 5):
-        says(table, "a", m.Load("job", now - 1, 0))
-        if now < 4:
-            table.lost("a", float(now))
-            table.joined(at("a"), 1, float(now))
-            table.tick(now + SETTINGS.gather_s)
+    for number in range(4):
+        says(table, "a", m.Load("job", number, 0))
+        if number < 3:
+            table.lost("a", 10.0 * number)
+            table.joined(at("a"), 2, 10.0 * number + 5.0)
+            table.tick(10.0 * number + 5.0)
+            table.tick(10.0 * number + 5.5)
     says(table, "a", m.Leave([("job", 0, 4)]))
-    table.joined(at("b"), 1, 5.0)
-    commands = table.lost("a", 5.05)
+    table.joined(at("b"), 1, 40.0)
+    commands = table.lost("a", 40.05)
     assert commands == []
     assert table.jobs["job"].rounds == {}
-    assert of(m.Probe, table.tick(5.0 + SETTINGS.gather_s)) == [("b", m.Probe("job", 4))]
+    assert of(m.Probe, table.tick(40.0 + SETTINGS.gather_s)) == [("b", m.Probe("job", 4))]
 
 
 # Leaving

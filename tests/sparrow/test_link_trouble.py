@@ -56,6 +56,42 @@ def test_the_search_for_the_bad_one_goes_on_after_a_broken_connection(owner, hos
     assert owner.of("refused") == [launch(0)]
 
 
+# What a lost peer has taken
+
+
+def test_what_was_never_sent_was_not_taken(owner, host, link):
+    send(host, link, launch(0))
+    send(host, link, launch(1), reserve(0))
+    host.break_off(link)
+    assert list(link.untaken()) == [launch(1), reserve(0)], "what was under way when the connection ended may have arrived"
+    host.fail(link, "unreachable")
+    assert owner.of("lost")
+    assert list(link.untaken()) == [launch(1), reserve(0)]
+
+
+def test_what_was_acknowledged_or_is_under_way_may_have_been_taken(owner, host, link):
+    send(host, link, launch(0))
+    host.break_off(link)
+    host.let_in(link)
+    host.answer(link)
+    send(host, link, launch(0))
+    send(host, link, launch(1))
+    assert list(link.untaken()) == [launch(1)]
+    host.end_call(link, "unreadable")
+    assert list(link.untaken()) == [launch(1)]
+
+
+@pytest.mark.parametrize("how", ["silent", "no_room", "refused"])
+def test_what_a_peer_is_silent_about_or_does_not_take_was_not_taken(host, link, how):
+    send(host, link, launch(0), launch(1))
+    if how != "silent":  # else it may have taken them before the connection ended
+        host.break_off(link)
+        host.let_in(link)
+    host.end_call(link, how)
+    left = host.under_way.get(link, []) + list(link.untaken())
+    assert left == [launch(0), launch(1)]
+
+
 # A peer that has no room
 
 
@@ -69,6 +105,64 @@ def test_a_peer_without_room_is_told_again_with_what_came_up_meanwhile(owner, ho
     assert batches(host)[1:] == [[launch(0), launch(1)]]
     host.answer(link)
     assert (len(link), owner.told[1:], host.timers) == (0, [], [])
+
+
+def test_what_makes_room_does_not_wait_behind_what_needs_it(owner, host, link):
+    cancel, drop, reconcile = m.Cancel("job", 0), m.Drop("job", 9, 1), m.Reconcile([], [])
+    send(host, link, m.Probe("job", 0))
+    send(host, link, reserve(1), cancel, launch(0), reconcile)
+    host.answer(link)
+    assert batches(host)[-1] == [reserve(1), cancel]
+    host.end_call(link, "no_room", "full")
+    assert batches(host)[-1] == [cancel], "at once"
+    host.answer(link)
+    assert batches(host)[-1] == [reconcile]
+    host.answer(link)
+    send(host, link, drop, launch(1), reserve(2), launch(0))
+    assert batches(host)[-1] == [drop]
+    host.answer(link)
+    assert (len(link), len(host.calls)) == (4, 5), "a message that is held already is held once"
+    host.advance(SETTINGS.no_room_retry_s)
+    assert batches(host)[-1] == [reserve(1), reserve(2)]
+    host.answer(link)
+    assert batches(host)[-1] == [launch(0), launch(1)]
+    host.answer(link)
+    assert (len(link), host.timers, host.noted("info")) == (0, [], ["peer has no room: full"])
+
+
+def test_a_peer_that_has_room_for_nothing_is_called_once_in_each_pause(owner, host, link):
+    send(host, link, m.Cancel("job", 0))
+    for _ in range(3):
+        calls = len(host.calls)
+        host.end_call(link, "no_room")
+        send(host, link, m.Cancel("job", len(host.calls)))
+        host.advance(SETTINGS.no_room_retry_s - 0.01)
+        assert len(host.calls) == calls
+        host.advance(0.01)
+        assert len(host.calls) == calls + 1
+    assert len(host.timers) == 0
+
+
+def test_a_peer_without_room_that_takes_the_rest_is_lost_after_a_minute_too(owner, host, link):
+    send(host, link, launch(0))
+    for second in range(100):
+        if link.state == UP:
+            host.end_call(link, "no_room")
+            send(host, link, m.Cancel("job", second))
+        if link.state == UP:
+            host.answer(link)
+            host.advance(SETTINGS.no_room_retry_s)
+    assert owner.of("lost") == ["it has had no room for 60 s"]
+
+
+def test_what_is_held_counts_as_not_taken(host, link):
+    send(host, link, launch(0))
+    host.end_call(link, "no_room")
+    send(host, link, launch(1))
+    assert list(link.untaken()) == [launch(0), launch(1)]
+    host.break_off(link)
+    host.let_in(link)
+    assert batches(host)[-1] == [launch(0), launch(1)]
 
 
 def test_the_search_for_the_bad_one_waits_for_room_too(host, link):
@@ -147,7 +241,7 @@ def test_closing_is_nothing_to_tell(owner, host, link):
 
 
 @pytest.mark.parametrize("end", [lambda link: link.close(), lambda link: link.give_up("enough")], ids=["close", "give_up"])
-@pytest.mark.parametrize("when", ["up", "up again", "answered", "refused", "lost"])
+@pytest.mark.parametrize("when", ["up", "up again", "down", "answered", "refused", "lost"])
 def test_it_may_be_ended_from_within_whatever_it_tells(owner, host, when, end):
     link = new_link(owner, host)
     if when != "up":
@@ -157,7 +251,7 @@ def test_it_may_be_ended_from_within_whatever_it_tells(owner, host, when, end):
     send(host, link, m.Ask("job", 0))
     send(host, link, m.Ask("job", 1), launch(0))
     calls = len(host.calls)
-    if when == "up again":
+    if when in ("up again", "down"):
         host.break_off(link)
     if when.startswith("up"):
         host.let_in(link)
@@ -165,7 +259,7 @@ def test_it_may_be_ended_from_within_whatever_it_tells(owner, host, when, end):
         host.answer(link, m.NoTask("job", 0))
     elif when == "refused":
         host.end_call(link, "refused")
-    else:
+    elif when == "lost":
         host.end_call(link, "silent")
     assert len(host.calls) == calls, "nothing is said any more"
     assert len(owner.of("lost")) <= 1

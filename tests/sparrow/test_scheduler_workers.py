@@ -8,6 +8,7 @@ from src.sparrow.link import CONNECTING, UP
 from src.sparrow.messages import Address
 from src.sparrow.names import WORKERS
 from src.sparrow.settings import SchedulerSettings
+from tests.support.books import at, says_of_itself
 from tests.support.schedulernode import SETTINGS, Scheduler
 
 # Who is a worker
@@ -52,6 +53,31 @@ def test_what_a_lost_worker_held_goes_to_another():
     assert scheduler.told(other) == [m.Launch("job", 0, 2, 0.5)]
     assert list(scheduler.node.links) == list(scheduler.node.table.workers) == [other]
     assert scheduler.host.noted("warning") == [f"worker {first} is lost, with 1 tasks: no answer in 2.5 s"]
+
+
+def test_what_a_lost_worker_had_not_taken_was_not_lost_with_it():
+    scheduler = Scheduler("w1")
+    scheduler.schedule("one")
+    scheduler.schedule("two")  # waits, for the first call is under way
+    scheduler.host.break_off(scheduler.link("w1"))
+    scheduler.host.advance(SETTINGS.link.retry_s)
+    scheduler.host.fail(scheduler.link("w1"), "unreachable", "nobody listens there")
+    assert [scheduler.node.table.jobs[id].tasks[0].lost_on for id in ("one", "two")] == [("w1",), ()]
+    assert [scheduler.node.table.jobs[id].retried for id in ("one", "two")] == [1, 0]
+    assert scheduler.host.noted("warning")[-1] == "no worker is left: 2 jobs wait for one"
+
+
+def test_a_worker_whose_connection_has_ended_gets_nothing_new_before_it_is_back():
+    scheduler = Scheduler("w1", "w2")
+    scheduler.host.break_off(scheduler.link("w1"))
+    for number in range(9):
+        scheduler.schedule(f"job{number}")
+    assert scheduler.launches("w1") == []
+    scheduler.host.advance(SETTINGS.link.retry_s)
+    scheduler.host.let_in(scheduler.link("w1"))
+    for number in range(9, 18):
+        scheduler.schedule(f"job{number}")
+    assert scheduler.launches("w1")
 
 
 def test_a_worker_that_leaves_is_not_called_lost():
@@ -149,9 +175,10 @@ def test_a_name_server_that_is_away_changes_nothing_and_is_asked_again():
 # Greetings
 
 
-def greet(scheduler, worker):
+def greet(scheduler, worker, caller=None):
     welcomed = []
-    scheduler.node.greeted(worker, lambda: welcomed.append(worker))
+    greeting = says_of_itself(WORKERS + worker)
+    scheduler.node.greeted(at(worker), greeting, caller or object(), lambda: welcomed.append(worker))
     return welcomed
 
 

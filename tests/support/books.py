@@ -15,6 +15,11 @@ SETTINGS = SchedulerSettings()
 RECONCILE = ReconcileSettings()
 
 
+def says_of_itself(name, life="1", uri=None):
+    """What a process says of itself when it greets."""
+    return {"name": name, "incarnation": life, "uri": uri}
+
+
 def at(worker, life="1"):
     """The address of a worker in one of its lives."""
     return Address(worker, life)

@@ -3,7 +3,7 @@
 import random
 import traceback
 
-from src.simulation.network import Faults, Network
+from src.simulation.network import RACK_CRASH, RACK_CUT, Faults, Network
 from src.simulation.simulation import Simulation
 from src.sparrow.jobspec import JobSpec
 from src.sparrow.placement import METHODS
@@ -29,7 +29,11 @@ def chaos(seed, **classes):
         clients=rng.randint(1, 3),
         seed=seed,
         network=network,
-        faults=Faults(every_s=rng.choice((4.0, 8.0, 30.0)), lasting_s=rng.choice((1.0, 4.0)), until_s=15.0),
+        faults=Faults(
+            every_s=rng.choice((4.0, 8.0, 30.0)),
+            lasting_s=rng.choice((1.0, 4.0)),
+            until_s=15.0,
+        ),
         audited=True,
         workers_per_host=rng.choice((1, 2, 4)),
         atomic_names=rng.random() < 0.5,
@@ -49,17 +53,57 @@ def chaos(seed, **classes):
     return sim
 
 
-def wrong_in(seed, **classes):
+def racks(seed, **classes):
+    """The same with one rack of many workers, which dies again and again, one worker after the other, or is cut off."""
+    rng = random.Random(seed)
+    workers = rng.randint(8, 16)
+    sim = Simulation(
+        workers=workers,
+        slots=rng.randint(1, 2),
+        seed=seed,
+        network=Network(jitter_s=rng.choice((0.0005, 0.01))),
+        faults=Faults(every_s=3.0 * (workers + 1), lasting_s=1.0, until_s=20.0, kinds=(RACK_CRASH, RACK_CRASH, RACK_CUT)),
+        audited=True,
+        **classes,
+    )
+    for number in range(4):
+        durations = tuple(rng.uniform(0.5, 4) for _ in range(rng.randint(5, 20)))
+        sim.submit(rng.uniform(0, 5), JobSpec(f"job-{number}", durations, rng.choice(METHODS.names())))
+    sim.run(until_s=2_000.0)
+    return sim
+
+
+def crammed(seed, **classes):
+    """A few workers that have next to no room, of two schedulers, without any other fault."""
+    rng = random.Random(seed)
+    sim = Simulation(
+        workers=rng.randint(2, 4),
+        schedulers=2,
+        clients=2,
+        seed=seed,
+        network=Network(jitter_s=0.0005),
+        audited=True,
+        worker_settings=WorkerSettings(max_held=3),
+        **classes,
+    )
+    for number in range(8):
+        durations = tuple(rng.choice((0.1, 10.0)) for _ in range(rng.randint(1, 6)))
+        sim.submit(rng.uniform(0, 5), JobSpec(f"job-{number}", durations, "BATCH+LATE_BINDING"), number % 2)
+    sim.run(until_s=2_000.0)
+    return sim
+
+
+def wrong_in(seed, world=chaos, **classes):
     """What was wrong in that run; a run that raises is wrong as well."""
     try:
-        return chaos(seed, **classes).check()
+        return world(seed, **classes).check()
     except Exception:
         return traceback.format_exc().splitlines()[-4:]
 
 
-def wrong_in_any(seeds):
+def wrong_in_any(seeds, world=chaos):
     """seed -> what was wrong, of those seeds in whose runs anything was."""
-    return {seed: wrong for seed in seeds if (wrong := wrong_in(seed))}
+    return {seed: wrong for seed in seeds if (wrong := wrong_in(seed, world))}
 
 
 def readable(found):

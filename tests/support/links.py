@@ -22,6 +22,9 @@ class Owner:
     def link_up(self, link, greeting):
         self._hear("up", link, greeting)
 
+    def link_down(self, link):
+        self._hear("down", link)
+
     def link_answered(self, link, batch, answers):
         self._hear("answered", link, list(batch), list(answers))
 

@@ -7,7 +7,7 @@ from src.sparrow.messages import Address, Launch
 from src.sparrow.names import WORKERS
 from src.sparrow.scheduler_node import SchedulerNode
 from src.sparrow.settings import SchedulerSettings
-from tests.support.books import at
+from tests.support.books import at, says_of_itself
 from tests.support.fakehost import FakeHost
 
 SETTINGS = SchedulerSettings()
@@ -66,7 +66,7 @@ class Scheduler:
         return returned, calls[0] if calls else None
 
     def says(self, worker, *batch):
-        answers = self.node.received(at(worker), batch)
+        answers = self.node.received(at(worker), says_of_itself(WORKERS + worker), batch)
         self.host.settle()
         return answers
 
