@@ -15,6 +15,7 @@ from src.sparrow.checks import MAX_NAME, identifier, number, seconds
 from src.sparrow.jobspec import MAX_TASKS
 from src.sparrow.reports import Report
 from src.sparrow.settings import ClientSettings
+from src.sparrow.taskcolumns import rows
 
 
 class Job:
@@ -134,8 +135,8 @@ class JobReport(NamedTuple):
             report["ideal_s"],
             report["retried"],
             tuple(
-                TaskReport(task["worker"], task["wait_s"], task["service_s"], task["attempts"] + handed_over)
-                for task in report["tasks"]
+                TaskReport(worker, wait_s, service_s, attempts + handed_over)
+                for worker, wait_s, service_s, attempts in rows(report["tasks"])
             ),
             {task: failure["reason"] for failure in report["failed"] for task in failure["tasks"]},
             handed_over,

@@ -39,6 +39,7 @@ from src.sparrow.placement import METHODS, method_named
 from src.sparrow.reports import Report
 from src.sparrow.scheduler_node import SchedulerNode
 from src.sparrow.settings import SchedulerSettings
+from src.sparrow.taskcolumns import encode, plain
 
 log = logging.getLogger("sparrow.scheduler")
 
@@ -74,7 +75,7 @@ class Scheduler(Service):
         self._rng = random.Random(seed)
         self._settings = settings
         self._node: SchedulerNode
-        self._last: tuple[Report | None, str] = (None, "")  # a report and its text: it is encoded once for all calls
+        self._last: tuple[Report | None, bool, str] = (None, False, "")  # a report and its text: it is encoded once for all calls
 
     # Remote methods
 
@@ -83,13 +84,22 @@ class Scheduler(Service):
         """Runs a job: ``{"id": ..., "durations_s": [...], "method": ..., "wait": true}``, or the same as JSON text.
 
         Returns the report when the job has ended: a dict if the job was a dict, else JSON text. If ``wait`` is false, it returns at
-        once. A client may submit a job again under the same id: the call then waits for the same run, or repeats its report. Raises
-        TypeError or ValueError if the job is malformed or its id belongs to another job, and BlockingIOError ("try later") if there
-        is no room for it.
+        once. A large job whose report is wanted must be JSON text, and a very large one have ``durations_s`` packed
+        (``sparrow.packing``), and so has its report (``sparrow.taskcolumns``), since all else takes too long to write. A client may
+        submit a job again under the same id: the call then waits for the same run, or repeats its report. Raises TypeError or
+        ValueError if the job is malformed or its id belongs to another job, and BlockingIOError ("try later") if there is no room
+        for it.
         """
         spec, as_text = JobSpec.decode(job), isinstance(job, str)
-        report = self._node.schedule(spec, lambda: PendingReport(self._daemon.defer(), self._text_of if as_text else None))
-        return _reply(as_text, report or {} if spec.wait else {"id": spec.id, "accepted": True})
+        tasks, most = len(spec.durations_s), self._settings.max_text_tasks if as_text else self._settings.max_dict_tasks
+        if spec.wait and not spec.packed and tasks > most:
+            how = "pack its durations (src/sparrow/packing.py)" if as_text else "send it as JSON text"
+            raise ValueError(f"the report of {tasks:,} tasks would be too large, for {most:,} are allowed in this form: {how}")
+        write = (lambda report: self._text_of(report, spec.packed)) if as_text else plain
+        report = self._node.schedule(spec, lambda: PendingReport(self._daemon.defer(), write))
+        if not spec.wait:
+            return _reply(as_text, {"id": spec.id, "accepted": True})
+        return None if report is None else write(report)
 
     @expose
     def set_method(self, method: Any) -> None:
@@ -119,28 +129,31 @@ class Scheduler(Service):
         return m.encode(self._node.received(address, current_caller(), messages))
 
     @expose
-    def stats(self, job_ids: Any = (), details: Any = False, brief: Any = False) -> Any:
+    def stats(self, job_ids: Any = (), details: Any = False, brief: Any = False, first: Any = 0) -> Any:
         """Returns the state of this scheduler: its workers, the newest jobs, and counts and percentiles for each method.
 
         The type of the result is ``sparrow.reports.SchedulerStats``. ``progress`` has those of the jobs ``job_ids`` that are open.
-        If ``details`` is true, the result also has the details of these jobs, up to a limit of tasks; if ``brief`` is true, it
-        lacks what takes long to compute. The result is a dict, or JSON text if ``job_ids`` is JSON text such as '["a1", "a2"]'.
-        Raises TypeError or ValueError if ``job_ids`` is not a list of strings or has too many.
+        If ``details`` is true, the result also has the details of these jobs, as much as one answer may have; ``next`` says which
+        job the next question begins with, and its ``first``. If ``brief`` is true, it lacks what takes long to compute. The result
+        is a dict, or JSON text if ``job_ids`` is JSON text such as '["a1", "a2"]'. Raises TypeError or ValueError if ``job_ids`` is
+        not a list of strings or has too many, or if ``first`` is no whole number from 0.
         """
         ids = m.parsed(job_ids) if isinstance(job_ids, str) else job_ids
         if not isinstance(ids, (list, tuple)) or not all(isinstance(id, str) for id in ids):
             raise TypeError("job_ids must be a list of job ids, or that as JSON text")
         ids = list(dict.fromkeys(ids))
-        return _reply(isinstance(job_ids, str), self._node.stats(ids, bool(details), bool(brief), time.time()))
+        return _reply(
+            isinstance(job_ids, str), self._node.stats(ids, bool(details), bool(brief), time.time(), number(first, "first"))
+        )
 
     def _from_worker(self, worker: Any, incarnation: Any, batch: Any, method: str) -> tuple[Address, list[m.Message]]:
         address = Address(identifier(worker, "worker"), identifier(incarnation, "incarnation"))
         return address, m.decode(batch, m.taken_by(method))
 
-    def _text_of(self, report: Report) -> str:
-        if self._last[0] is not report:
-            self._last = report, _reply(True, report)
-        return self._last[1]
+    def _text_of(self, report: Report, packed: bool) -> str:
+        if self._last[0] is not report or self._last[1] != packed:
+            self._last = report, packed, encode(report) if packed else _reply(True, plain(report))
+        return self._last[2]
 
     # The life of a scheduler
 
@@ -160,6 +173,9 @@ class Scheduler(Service):
     def _gone(self, peer: Any, connection: Connection) -> None:
         if self.name:
             self._node.caller_gone(connection)
+
+    def _is_idle(self) -> bool:
+        return not self._node.table.jobs
 
     async def _closing(self) -> None:
         self._node.close()

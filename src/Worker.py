@@ -16,7 +16,6 @@ if __name__ == "__main__":
     interpreter.enter()
 
 import argparse
-import asyncio
 import logging
 import re
 import socket
@@ -126,12 +125,12 @@ class Worker(Service):
         self._node.names_seen(schedulers)
         await self._host_of_node.greeted(self._settings.greet_s)
 
+    def _is_idle(self) -> bool:
+        return not self._node.queue.load
+
     async def _closing(self) -> None:
         self._node.leave(self._connected_schedulers())
-        deadline = asyncio.get_running_loop().time() + self._settings.finish_s + self._settings.goodbye_s
-        while not self._node.has_left and asyncio.get_running_loop().time() < deadline:
-            await asyncio.sleep(0.005)
-        self._node.close()
+        await self._host_of_node.has_left.wait()
 
     def _connected_schedulers(self) -> Iterator[tuple[Address, str | None]]:
         """Yields the address and the uri of each scheduler that is connected, also of those that have sent nothing yet."""

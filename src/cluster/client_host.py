@@ -25,7 +25,8 @@ from src.rmi.errors import (
 )
 from src.sparrow.client_node import ClientNode
 from src.sparrow.jobspec import JobSpec
-from src.sparrow.reports import Progress, Report
+from src.sparrow.reports import Progress
+from src.sparrow.taskcolumns import decode
 
 log = logging.getLogger("sparrow.client")
 
@@ -131,16 +132,14 @@ class LiveClientHost:
     def _scheduled(self, scheduler: str, job: str, error: Exception | None, value: Any) -> None:
         if error is None:
             try:
-                report: Report = json.loads(value)
+                report = decode(value)
             except (TypeError, ValueError) as malformed:
                 self.node.rejected(scheduler, job, malformed)
             else:
                 self.node.reported(scheduler, job, report)
         elif isinstance(error, LostError):
             self._why_lost[scheduler] = str(error)
-        elif isinstance(error, BlockingIOError):
-            self.node.no_room(scheduler, job, str(error))
-        elif isinstance(error, RefusedError):
+        elif isinstance(error, (BlockingIOError, RefusedError)):
             self.node.refused(scheduler, job, str(error))
         else:
             self.node.rejected(scheduler, job, error)
@@ -157,7 +156,7 @@ class LiveClientHost:
             progress: dict[str, Progress] = {
                 id: {"ended": int(one["ended"]), "tasks": int(one["tasks"])} for id, one in stats["progress"].items()
             }
-            has_workers = bool(stats["workers"])
+            has_workers = bool(stats["has_workers"])
         except LostError as lost:
             self._why_lost[scheduler] = str(lost)
         except (SparrowError, LookupError, TypeError, ValueError, AttributeError, RuntimeError) as unusable:

@@ -16,6 +16,8 @@ from src.sparrow.messages import Address
 from src.sparrow.reports import Report
 from src.sparrow.scheduler_node import SchedulerNode
 
+LARGE_REPORT_TASKS = 10_000
+
 log = logging.getLogger("sparrow.scheduler")
 
 
@@ -35,7 +37,6 @@ class SchedulerHost(LiveHost):
         self._listing = self._loop.create_task(self._list(prefix))
 
     async def _list(self, prefix: str) -> None:
-        began = self.now()
         try:
             found = await self._names.list(prefix)
         except UnavailableError:  # HeldName.hold logs it
@@ -44,7 +45,7 @@ class SchedulerHost(LiveHost):
             log.exception("%s: looking for workers", self._address.name)
             self.node.names_unavailable()
         else:
-            self.node.names_seen(found, self.now() - began)
+            self.node.names_seen(found)
         self.first_look.set()
 
     def forget_name(self, name: str, uri: str) -> None:
@@ -69,10 +70,10 @@ class SchedulerHost(LiveHost):
 
 
 class PendingReport:
-    """A call of ``schedule`` that is answered later, with the report, or with ``text_of(report)`` if that is not None."""
+    """A call of ``schedule`` that is answered later, with ``write(report)``."""
 
-    def __init__(self, call: PendingReply, text_of: Callable[[Report], str] | None) -> None:
-        self._call, self._text_of = call, text_of
+    def __init__(self, call: PendingReply, write: Callable[[Report], object]) -> None:
+        self._call, self._write = call, write
 
     @property
     def caller(self) -> Hashable:
@@ -81,4 +82,7 @@ class PendingReport:
 
     def answer(self, report: Report) -> None:
         """Answers the call with this report."""
-        self._call.answer(report if self._text_of is None else self._text_of(report))
+        if len(report["tasks"]) > LARGE_REPORT_TASKS:  # it is written in a step of its own, since making it has taken long enough
+            asyncio.get_running_loop().call_soon(lambda: self._call.answer(self._write(report)))
+        else:
+            self._call.answer(self._write(report))

@@ -20,7 +20,7 @@ log = logging.getLogger("sparrow.worker")
 
 
 class WorkerHost(LiveHost):
-    """The driver of a worker's node: it also runs the tasks."""
+    """The driver of a worker's node: it also runs the tasks. ``has_left`` is set when the node has left."""
 
     node: WorkerNode
 
@@ -28,6 +28,7 @@ class WorkerHost(LiveHost):
         super().__init__(address, names, who, log)
         self._slots = Sleeping(self._loop)
         self._greetings: set[asyncio.Task[None]] = set()
+        self.has_left = asyncio.Event()
 
     def start_run(self, owner: Address, run: m.Run, duration_s: float) -> None:
         """Starts a task, and reports its end to the node."""
@@ -39,6 +40,10 @@ class WorkerHost(LiveHost):
 
     def empty_run(self, owner: Address, run: m.Run) -> None:
         """Does nothing: a task that sleeps for 0 s needs no timer."""
+
+    def left(self) -> None:
+        """Says that the process may end."""
+        self.has_left.set()
 
     def greet(self, scheduler: str, uri: str) -> None:
         """Begins to greet a scheduler, with an empty batch of ``request_task``."""

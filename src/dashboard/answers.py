@@ -5,11 +5,11 @@ Each function raises ``UnreadableError``, whose text says what is wrong, if the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from src.sparrow.reports import Count, Greeting, JobDetails, SchedulerStats, Spread, WorkerGreeting
+from src.sparrow.reports import Count, Greeting, JobDetails, NextDetails, SchedulerStats, Spread, WorkerGreeting
 from src.sparrow.schema import Read, UnreadableError, parse_json, reader
 
 
@@ -25,10 +25,12 @@ class AnswerLimits:
 
 _LIMITS = AnswerLimits()
 _SPREADS = ("response_s", "slowdown", "last_wait_s", "wait_s", "service_s")
-_OTHERS = tuple(SchedulerStats.__required_keys__ | SchedulerStats.__optional_keys__ - {"details"})
+_OTHERS = tuple(SchedulerStats.__required_keys__ | SchedulerStats.__optional_keys__ - {"details", "next"})
 
 _read_load = reader(Count)
-_read_stats = reader(SchedulerStats, required=("registry", "methods", "jobs"), without=("details", "progress"))
+_read_stats = reader(
+    SchedulerStats, required=("workers", "open_tasks", "registry", "methods", "jobs"), without=("details", "next", "progress")
+)
 _read_details = reader(SchedulerStats, required=("details",), without=_OTHERS)
 scheduler_greeting: Read = reader(Greeting)
 worker_greeting: Read = reader(WorkerGreeting)
@@ -52,10 +54,16 @@ def parsed_stats(answer: object) -> SchedulerStats:
     return stats
 
 
-def parsed_details(answer: object, asked: Iterable[str]) -> dict[str, JobDetails]:
-    """Returns id -> details of those of the jobs ``asked`` that are in a scheduler's answer to ``stats``, which is JSON text."""
-    details = _read_details(_parsed(answer, _LIMITS.details_characters, _LIMITS.details_values))["details"]
-    return {id: details[id] for id in asked if id in details and details[id]["id"] == id}
+def parsed_details(answer: object, asked: Sequence[str]) -> tuple[dict[str, JobDetails], NextDetails | None]:
+    """Returns what a scheduler's answer to ``stats``, which is JSON text, has of the jobs ``asked``, and where the rest begins.
+
+    The first is id -> details, the second None if there is no rest.
+    """
+    parsed = _read_details(_parsed(answer, _LIMITS.details_characters, _LIMITS.details_values))
+    details, following = parsed["details"], parsed.get("next")
+    if following is not None and following["job"] not in asked:
+        raise UnreadableError("is none of the jobs that were asked for", ".next.job")
+    return {id: details[id] for id in asked if id in details and details[id]["id"] == id}, following
 
 
 def _parsed(answer: object, max_characters: int, max_values: int) -> object:

@@ -100,13 +100,32 @@ class DetailReader:
     async def _read(self, scheduler: Target, ids: list[str]) -> dict[str, OwnedJobDetails] | None:
         """Returns id -> details of the jobs that one scheduler knows; None if it does not answer, or nothing that can be read."""
         try:
-            fetching = scheduler.fetch("stats", json.dumps(ids), True, True)
-            answer = await asyncio.wait_for(fetching, self._settings.answer_s)
-            parsing = asyncio.get_running_loop().run_in_executor(None, parsed_details, answer, ids)
-            jobs = await parsing  # in a thread: it takes long for a job of many tasks
+            return await self._read_parts(scheduler, ids)
         except (LookupError, UnreadableError, asyncio.TimeoutError):
             return None
-        return {id: {**job, "scheduler": scheduler.name} for id, job in jobs.items()}
+
+    async def _read_parts(self, scheduler: Target, ids: list[str]) -> dict[str, OwnedJobDetails]:
+        """Asks until there is no rest: a scheduler answers in parts, so that no question keeps it from its work for long."""
+        found: dict[str, OwnedJobDetails] = {}
+        first = 0
+        until = time.monotonic() + self._settings.all_answers_s
+        while time.monotonic() < until:
+            fetching = scheduler.fetch("stats", json.dumps(ids), True, True, first)
+            answer = await asyncio.wait_for(fetching, self._settings.answer_s)
+            parsing = asyncio.get_running_loop().run_in_executor(None, parsed_details, answer, ids)
+            jobs, following = await parsing  # in a thread: it may take long
+            for id, job in jobs.items():
+                if id in found:
+                    found[id]["tasks"] += job["tasks"]
+                    found[id]["decisions"] += job["decisions"]
+                    found[id]["asked"] += job["asked"]
+                    found[id]["reservations"] += job["reservations"]
+                else:
+                    found[id] = {**job, "scheduler": scheduler.name}
+            if following is None:
+                return found
+            ids, first = ids[ids.index(following["job"]) :], following["first"]
+        raise asyncio.TimeoutError
 
 
 class DetailCache:

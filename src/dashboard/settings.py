@@ -18,6 +18,7 @@ class DetailSettings:
     max_unknown: int = 1_000  # unknown jobs and workers that are remembered
     deadline_s: float = 3.0  # the longest time that a viewer waits for details
     answer_s: float = 2.0  # the longest time that a scheduler has for an answer
+    all_answers_s: float = 2.5  # the same for all parts of an answer together
     max_waiting: int = 16  # questions that wait for their turn, of each kind
     pause_s: float = 0.04  # between two questions of a kind to the schedulers
     pause_share: float = 2.0  # a question that takes t seconds is followed by a pause of this many times t

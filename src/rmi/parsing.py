@@ -25,7 +25,7 @@ from src.rmi.settings import ParsingLimits
 # it is only the quote, because str.find is faster than a regular expression.
 _TOKEN = re.compile(
     r"""(?:
-      (?:'([^']{0,60})'|"([^"]{0,60})")
+      (?:'([^'\n\r]{0,60})'|"([^"\n\r]{0,60})")
     | (['"])
     | (-?[0-9][-+0-9.eE,\ ]{0,4000000})
     | (True|False|None)
@@ -171,7 +171,10 @@ class Parser:
                 start, stop = token.end(_QUOTE), masked.find(quote, token.end(_QUOTE))
                 if stop < 0:
                     _refuse("a text without an end")
-                value = _unescaped(text[start:stop])
+                written = text[start:stop]
+                if "\n" in written or "\r" in written:
+                    _refuse("a text of several lines")
+                value = _unescaped(written)
                 at = stop + 1
                 if (after := _SEPARATOR.match(masked, at)) is not None:  # always: it may be empty
                     separator, at = after[1], after.end()

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from src.sparrow.settings import VANISHED_S
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ParsingLimits:
@@ -58,7 +60,7 @@ class KeepaliveSettings:
     # Seconds between two probes.
     interval_s: int = 1
     # Probes without an answer after which the connection is closed.
-    probes: int = 3
+    probes: int = VANISHED_S - 3
 
     @property
     def vanished_after_s(self) -> int:

@@ -41,16 +41,17 @@ def of_table(table: JobTable) -> list[str]:
             job.method.late_binding
             and job.unplaced
             and not job.reserved
+            and not job.to_reserve
             and table.workers
-            and job.id not in table.waiting_for_workers
+            and job.id not in table.placer.waiting_for_workers
         ):
             found.append(f"{job.id}: tasks wait, but no reservation is out")
         runs |= {(task.worker, job.id, index) for index, task in enumerate(job.tasks) if task.state == PLACED}
         reservations |= {(worker, job.id, number) for number, worker in job.reserved.items()}
         out[job.method.name] += len(job.reserved)
-    if runs != {(name, *run) for name, entry in table.workers.items() for run in entry.runs}:
+    if runs != {(entry.address.name, *run) for entry in table.holders() for run in entry.runs}:
         found.append("jobs and workers differ about the runs that are out")
-    if reservations != {(name, *key) for name, entry in table.workers.items() for key in entry.reservations}:
+    if reservations != {(entry.address.name, *key) for entry in table.holders() for key in entry.reservations}:
         found.append("jobs and workers differ about the reservations that are out")
     for method, count in table.tally.counts.items():
         ends = count["assigned"] + count["no_ops"] + count["cancellations"] + count["reservations_lost"]

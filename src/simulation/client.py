@@ -9,7 +9,7 @@ from src.simulation.cluster import Cluster
 from src.simulation.nameserver import names_with
 from src.simulation.world import Connection, Process, Timer
 from src.sparrow.client_node import ClientNode
-from src.sparrow.errors import UnavailableError
+from src.sparrow.errors import AccessDeniedError, UnavailableError
 from src.sparrow.jobspec import JobSpec
 from src.sparrow.reports import Progress, Report
 from src.sparrow.settings import ClientSettings
@@ -25,6 +25,7 @@ class SimulatedClient(Process):
         self.node = node_class(self, random.Random(f"{name} {seed}"), "the simulated one", settings)
         self.reports: list[Report] = []
         self.failures: dict[str, Exception] = {}
+        self.denied_by: set[str] = set()  # of "name server" and "schedulers": who does not accept the client's key
         self._connected: dict[str, Connection] = {}
         self._deadlines: dict[str, Timer] = {}
 
@@ -43,7 +44,9 @@ class SimulatedClient(Process):
     def list_names(self, prefix: str) -> None:
         """Asks the name server for the names with this prefix, and reports the result to the node."""
         world = self.world
-        if not world.faultless:
+        if "name server" in self.denied_by:
+            self.later(world.network.delay_s, self.node.names_unavailable, AccessDeniedError("another key"), True)
+        elif not world.faultless:
             world.nameserver.ask(self, names_with(prefix), self._names_listed)
         elif not self._connected:  # nobody comes or goes after the start
             self.node.names_seen(names_with(prefix)(world.nameserver.names))
@@ -59,6 +62,9 @@ class SimulatedClient(Process):
     def connect(self, scheduler: str, uri: str, within_s: float) -> None:
         """Begins a connection to a scheduler."""
         done: list[bool] = []
+        if "schedulers" in self.denied_by:
+            self.later(self.world.network.delay_s, self.node.unreachable, scheduler, "another key", True)
+            return
 
         def connected(connection: Connection) -> None:
             done.append(True)
@@ -89,12 +95,14 @@ class SimulatedClient(Process):
 
     def hang_up(self, scheduler: str) -> None:
         """Ends the connection to a scheduler."""
+        self._answered_in_time(scheduler)
         self._connected.pop(scheduler).close()
 
     def schedule(self, scheduler: str, spec: JobSpec) -> None:
         """Hands a job to a scheduler."""
         connection = self._connected[scheduler]
         callee: Any = connection.callee
+        connection.occupy(self, spec.wire_bytes)
         connection.transmit(self, callee.schedule_arrives, connection, self, spec)
 
     def ask_progress(self, scheduler: str, jobs: list[str], within_s: float) -> None:
@@ -122,7 +130,7 @@ class SimulatedClient(Process):
     def fail(self, job: str, error: Exception) -> None:
         """Takes the error of a job that will have no report, and submits the job again if no scheduler was available."""
         self.failures[job] = error
-        if isinstance(error, UnavailableError):  # a user would do the same
+        if isinstance(error, UnavailableError) and not isinstance(error, AccessDeniedError):  # a user would do the same
             self.later(0.0, self.node.submit, self.world.specs[job])
 
     def say(self, line: str) -> None:
@@ -139,11 +147,11 @@ class SimulatedClient(Process):
         if scheduler is not None:
             self.node.reported(scheduler, job, report)
 
-    def no_room_arrives(self, connection: Connection, job: str, reason: str) -> None:
-        """A scheduler has no room for a job at present."""
+    def refusal_arrives(self, connection: Connection, job: str, reason: str) -> None:
+        """A scheduler cannot take a job at present."""
         scheduler = self._scheduler_of(connection)
         if scheduler is not None:
-            self.node.no_room(scheduler, job, reason)
+            self.node.refused(scheduler, job, reason)
 
     def rejection_arrives(self, connection: Connection, job: str, error: Exception) -> None:
         """A scheduler has rejected a job for good."""

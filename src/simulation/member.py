@@ -110,6 +110,22 @@ class Member(Process, ABC):
                 self.world.witness.violations.append(f"{self.name} had {self.held.name}, and another process got it")
         self.world.crash(self, self.world.now + 1.0, silent=False)
 
+    def end_when_released(self, over_s: float) -> None:
+        """Gives the name back and ends then, or when a live process would wait no longer. It starts again at ``over_s``."""
+        life = self.life
+
+        def end(result: object = None) -> None:
+            if self.life == life:
+                self.world.crash(self, over_s, silent=False)
+
+        self.later(self._naming.retry_s, end)
+        if self.held is not None:
+            run(self.held.release(), end)
+
+    @abstractmethod
+    def leave(self, over_s: float) -> None:
+        """Begins to stop the process as SIGTERM does. It starts again at ``over_s``."""
+
     @abstractmethod
     def make_node(self) -> None:
         """Makes the node of this life, which may be called from then on."""

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 RETRANSMIT_S = 0.2  # the time until a lost packet is sent again
-VANISHED_S = 6.0  # the kernel breaks a connection whose other end has been unreachable for this time
 
 
 @dataclass(frozen=True)
@@ -23,11 +22,12 @@ class Network:
     loss: float = 0.0  # the share of packets that are lost and sent again
     straggling: float = 0.0  # the share of packets that take up to a second longer
     resets: float = 0.0  # the share of packets at which their connection breaks; half of these packets arrive
+    bytes_per_s: float = float("inf")  # how fast a scheduler takes the jobs of one client: what is sent later waits behind them
 
     @property
     def constant(self) -> bool:
         """Whether every packet takes the same time."""
-        return not (self.jitter_s or self.loss or self.straggling or self.resets)
+        return not (self.jitter_s or self.loss or self.straggling or self.resets or self.bytes_per_s < float("inf"))
 
     def takes_s(self, rng: random.Random) -> float:
         """Returns the time that one packet takes, in seconds."""
@@ -45,7 +45,7 @@ PAUSE = "pause"  # the process stands still, then goes on, and receives the pack
 CUT = "cut"  # the process receives nothing and sends nothing
 DEAF = "deaf"  # the process receives nothing
 MUTE = "mute"  # the process sends nothing
-LEAVE = "leave"  # a worker is stopped by a signal; a scheduler crashes instead
+LEAVE = "leave"  # the process is stopped by a signal
 GARBLE = "garble"  # the answers of the process cannot be decoded
 RACK_CRASH = "rack crash"  # all workers die within RACK_DIES_IN_S, and start again at the same time
 RACK_CUT = "rack cut"  # all workers receive and send nothing for the same time, and go on running what they have

@@ -46,13 +46,13 @@ class SimulatedScheduler(Member):
         """Asks the name server for the names with this prefix, and reports the result to the node."""
         if self.world.faultless:
             if not self.node.links:  # without faults the names never change after the start
-                self.node.names_seen(names_with(prefix)(self.world.nameserver.names), 0.0)
+                self.node.names_seen(names_with(prefix)(self.world.nameserver.names))
             return
         self.world.nameserver.ask(self, names_with(prefix), self._names_listed)
 
     def _names_listed(self, found: object) -> None:
         if isinstance(found, dict):
-            self.node.names_seen(found, 0.0)
+            self.node.names_seen(found)
         else:
             self.node.names_unavailable()
 
@@ -73,6 +73,12 @@ class SimulatedScheduler(Member):
         self.reports[report["id"]] = report
         return report
 
+    def leave(self, over_s: float) -> None:
+        """Stops the scheduler as SIGTERM does: it closes its node, gives its name back and ends. It starts again at ``over_s``."""
+        self.node.close()
+        self.settle()
+        self.end_when_released(over_s)
+
     # Packets from clients, and from workers that have no link yet
 
     def schedule_arrives(self, connection: Connection, client: Any, spec: Any) -> None:
@@ -83,7 +89,7 @@ class SimulatedScheduler(Member):
         except BlockingIOError as error:
             self.settle()
             self.world.counts["job: no room"] += 1
-            connection.transmit(self, client.no_room_arrives, connection, spec.id, str(error))
+            connection.transmit(self, client.refusal_arrives, connection, spec.id, str(error))
         except REFUSALS as error:
             connection.transmit(self, client.rejection_arrives, connection, spec.id, error)
         else:
@@ -98,7 +104,7 @@ class SimulatedScheduler(Member):
             connection.transmit(self, client.progress_arrives, connection, None, False)
         else:
             stats = self.node.stats(jobs, details=False, brief=True, wall_s=self.world.now)
-            connection.transmit(self, client.progress_arrives, connection, stats["progress"], bool(stats["workers"]))
+            connection.transmit(self, client.progress_arrives, connection, stats["progress"], stats["has_workers"])
 
     def greeting_arrives(self, connection: Connection, worker: Address) -> None:
         """A worker has greeted."""

@@ -54,7 +54,6 @@ from src.sparrow.worker_node import WorkerNode
 LOOK_S = 1.0  # between two checks of an audited run
 GRACE_S = 6.0  # from the end of a job, or of a fault, until no worker may have a reservation of the job any more
 SETTLE_S = 2000.0  # the longest time from the last report until all state machines are empty
-LEAVING_S = 1.0  # from the signal to stop until a worker has ended
 
 
 class Simulation(Cluster):
@@ -125,6 +124,8 @@ class Simulation(Cluster):
 
     def check(self) -> list[str]:
         """Runs until the cluster is at rest, and returns the violations of the whole run. It is to be called after ``run``."""
+        for client in self.clients:
+            client.node.close()
         until_s = self.now + SETTLE_S
         while self._left() and (self.events or self.packets) and self.now < until_s:
             next_s = min(queue[0][0] for queue in (self.events, self.packets) if queue)
@@ -213,10 +214,9 @@ class Simulation(Cluster):
             self.nameserver.hinder(slow_until_s=over_s)
         elif kind in (NAMES_AWAY, NAMES_LOST):
             self.nameserver.hinder(away_until_s=over_s, lost=kind == NAMES_LOST)
-        elif kind == LEAVE and isinstance(member, SimulatedWorker):
-            member.leave()
-            member.later(LEAVING_S, self.crash, member, over_s, False)
-        elif kind in (CRASH, SILENT_CRASH, LEAVE, PORT_TAKEN, PORT_MUTE):
+        elif kind == LEAVE:
+            member.leave(over_s)
+        elif kind in (CRASH, SILENT_CRASH, PORT_TAKEN, PORT_MUTE):
             self.crash(member, over_s, kind == SILENT_CRASH)
             if kind in (PORT_TAKEN, PORT_MUTE):
                 Stranger(self, member.uri, mute=kind == PORT_MUTE)

@@ -34,6 +34,8 @@ class SimulatedWorker(Member):
         super().__init__(world, name, candidates, settings.naming)
         self.slots, self.node_class, self.settings = slots, node_class, settings
         self.runs: dict[tuple[Address, m.Run], Timer | None] = {}  # the runs in the slots
+        self._unfinished = 0  # what is left to do before the process ends
+        self._over_s = 0.0  # when the worker starts again once it has left
 
     @property
     def names(self) -> set[str]:
@@ -109,10 +111,27 @@ class SimulatedWorker(Member):
         if timer is not None:
             timer.cancel()
 
-    def leave(self) -> None:
-        """Begins to stop the worker as SIGTERM does: it hands back what it holds."""
+    def leave(self, over_s: float) -> None:
+        """Begins to stop the worker as SIGTERM does: it hands back what it holds. It starts again at ``over_s``."""
+        self._over_s = over_s
+        self._unfinished = 2  # the goodbye and the return of the name
         callers = [(c.caller.address, c.caller.uri) for c in self.connections if isinstance(c.caller, SimulatedScheduler)]
         self.node.leave(callers)
         self.settle()
+        life = self.life
+        self.later(self.settings.finish_s + self.settings.goodbye_s + self._naming.retry_s, self._end, life)
         if self.held is not None:
-            run(self.held.release(), lambda result: None)
+            run(self.held.release(), lambda result: self._finished_one(life))
+
+    def left(self) -> None:
+        """The node has said goodbye."""
+        self._finished_one(self.life)
+
+    def _finished_one(self, life: int) -> None:
+        self._unfinished -= 1
+        if not self._unfinished:
+            self._end(life)
+
+    def _end(self, life: int) -> None:
+        if life == self.life:
+            self.world.crash(self, self._over_s, silent=False)

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from heapq import heappop, heappush
 from typing import Any
 
-from src.simulation.network import VANISHED_S, Network
+from src.simulation.network import Network
 from src.sparrow.identity import incarnation
+from src.sparrow.settings import VANISHED_S
 
 EPOCH_S = 1e6  # the time of all clocks at the start, which is long after theirs
 ANY_LIFE = 0  # an event of the network, which concerns a process in whichever incarnation it is then
@@ -187,6 +188,12 @@ class Connection:
     def stands_at(self, end: Process) -> bool:
         """Returns whether the connection is open as far as this end knows, and the end is still in the same life."""
         return self in end.connections and end.life == self._lives[end is self.callee]
+
+    def occupy(self, sender: Process, size_bytes: int) -> None:
+        """The next packet from this end is so large: it arrives that much later, and so does everything behind it."""
+        world, which = sender.world, sender is self.caller
+        if not world.faultless:
+            self._last_s[which] = max(self._last_s[which], world.now) + size_bytes / world.network.bytes_per_s
 
     def transmit(self, sender: Process, action: Action, *args: Any) -> None:
         """Sends a packet: ``action(*args)`` is called at the other end, in order, if the connection is still open there."""

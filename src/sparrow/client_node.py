@@ -2,18 +2,19 @@
 
 A scheduler keeps nothing on disk. If the scheduler of a job is lost, the client hands the job, under the same id, to another
 scheduler, or to the same one when it is back. A scheduler is lost when its connection ends, or when it does not answer in time when
-it is asked for the progress of its jobs, which happens about once a second.
+it is asked for the progress of its jobs, which happens about once a second. Jobs that a scheduler has no room for wait here;
+``handover`` decides how many are sent at a time.
 """
 
 from __future__ import annotations
 
 import random
-from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from src.sparrow.dialing import some_of
 from src.sparrow.errors import AccessDeniedError, SparrowError, UnavailableError
+from src.sparrow.handover import Backlog, Pace, size_class
 from src.sparrow.jobspec import JobSpec
 from src.sparrow.link import Timer
 from src.sparrow.names import SCHEDULERS
@@ -42,10 +43,10 @@ class ClientHost(Protocol):
         """Ends a connection. No method of the node is called for it after that."""
 
     def schedule(self, scheduler: str, spec: JobSpec) -> None:
-        """Hands a job over. Later ``reported``, ``no_room``, ``refused`` or ``rejected`` is called, unless the connection ends."""
+        """Hands a job over. Later ``reported``, ``refused`` or ``rejected`` is called, unless the connection ends."""
 
     def ask_progress(self, scheduler: str, jobs: list[str], within_s: float) -> None:
-        """Asks a scheduler for the progress of these jobs. ``progress`` or ``progress_unknown`` is called later.
+        """Asks a scheduler for the progress of these jobs, maybe of none. ``progress`` or ``progress_unknown`` is called later.
 
         If the scheduler does not answer within ``within_s`` seconds, the driver ends its connection.
         """
@@ -81,19 +82,20 @@ class ClientNode:
         self._host, self._rng, self._nameserver, self._settings = host, rng, nameserver, settings
         self.jobs: dict[str, HeldJob] = {}
         self.unmet: str | None = f"no answer yet from a name server at {nameserver}"  # why no scheduler has been found so far
-        self.schedulers: dict[str, None] = {}  # the connected schedulers
-        self._waiting: deque[str] = deque()  # jobs that no scheduler has
+        self.schedulers: dict[str, Pace] = {}  # the connected schedulers
+        self._waiting = Backlog()  # jobs that no scheduler has
         self.tasks_ended = 0  # tasks, known to have ended, of the jobs that have no report yet
-        self._handed = 0  # jobs that a scheduler has, or that wait to be handed over again
+        self._handed = 0  # jobs that a scheduler has
         self._turn = rng.randrange(1000)  # which scheduler gets the next job; it starts at random, so that clients differ
         self._looking = False  # whether a search for schedulers is under way
         self._retry: Timer | None = None  # until the next search
         self._gathering = False  # whether the first scheduler is connected, and others may be in a moment
-        self._answered: set[str] = set()  # schedulers that have been connected
+        self._met: set[str] = set()  # schedulers that have been connected
         self._connecting: set[str] = set()  # schedulers that this search has found and that are being connected
         self._why = ""  # why the last search or connection has failed
         self._search_until_s: float | None = None  # without a scheduler: when the jobs that wait for the first one fail
-        self._asked: set[str] = set()  # schedulers that have not answered yet how far their jobs are
+        self._asked: set[str] = set()  # schedulers that have a question that they have not answered yet
+        self._due: set[str] = set()  # those of them that are to be asked for progress next
         self._ticking = False
         self._said: set[str] = set()  # the lines that were shown since a scheduler was connected: none is shown twice
         self._closed = False
@@ -101,7 +103,7 @@ class ClientNode:
     def submit(self, spec: JobSpec) -> None:
         """Submits a job. The host gets its report later, by ``finish``, or the reason why there is none, by ``fail``."""
         self.jobs[spec.id] = HeldJob(spec)
-        self._waiting.append(spec.id)
+        self._waiting.add(spec)
         if not self._ticking:
             self._ticking = True
             self._host.later(self._settings.ask_s, self._tick)
@@ -112,35 +114,52 @@ class ClientNode:
         held = self.jobs.pop(job, None)
         if held is not None:
             self.tasks_ended -= held.ended
-            self._handed -= held.scheduler is not None  # else it waits, or its turn to be handed over again is counted then
+            self._handed -= held.scheduler is not None
+            self._waiting.forget(job)
             self._hand_over()
 
     def close(self) -> None:
         """Ends the connections to all schedulers. Jobs that were handed over go on running."""
         self._closed, self._gathering = True, False
         self._cancel_retry()
-        for scheduler in list(self.schedulers):
+        for scheduler, pace in self.schedulers.items():
+            pace.resume()
             self._host.hang_up(scheduler)
         self.schedulers.clear()
 
     # Handing over
 
     def _hand_over(self) -> None:
-        """Hands the waiting jobs to the connected schedulers in turn. If there is no scheduler, it begins a search."""
+        """Hands waiting jobs to the connected schedulers in turn, as fast as they take them. Without one it begins a search."""
         if self._gathering:
             return
-        while self._waiting and self.schedulers and self._handed < self._settings.max_at_once:
-            job = self.jobs.get(self._waiting.popleft())
-            if job is not None:
-                self._turn += 1
-                job.scheduler = list(self.schedulers)[self._turn % len(self.schedulers)]
-                self._handed += 1
-                self._host.schedule(job.scheduler, job.spec)
+        while self._handed < self._settings.max_at_once and (found := self._next()) is not None:
+            scheduler, job = found
+            self._waiting.take(job.spec.id)
+            job.scheduler = scheduler
+            self._handed += 1
+            pace = self.schedulers[scheduler]
+            pace.sent(job.spec.id, job.spec.wire_bytes)
+            self._host.schedule(scheduler, job.spec)
+            if pace.wants_answer and scheduler not in self._asked:
+                self._ask(scheduler, [])
         if self._waiting and not self.schedulers and not self._closed:
             if self._search_until_s is None:
                 self._search_until_s = self._host.now() + self._settings.patience_s
             if self._retry is None:
                 self._look()
+
+    def _next(self) -> tuple[str, HeldJob] | None:
+        """Returns the next scheduler that can be sent a job, and that job; None if there is none."""
+        names = list(self.schedulers) if self._waiting else []
+        for turn in range(self._turn + 1, self._turn + 1 + len(names)):
+            scheduler = names[turn % len(names)]
+            pace = self.schedulers[scheduler]
+            id = self._waiting.first(pace.below)
+            if id is not None and pace.has_room(self.jobs[id].spec.wire_bytes):
+                self._turn = turn
+                return scheduler, self.jobs[id]
+        return None
 
     def _held_by(self, scheduler: str, job: str) -> HeldJob | None:
         """Returns the job if that scheduler has it, else None."""
@@ -151,42 +170,43 @@ class ClientNode:
         """A scheduler has sent the report of a job, or has accepted a job that the client does not wait for."""
         held = self._held_by(scheduler, job)
         if held is not None:
-            self._forget(job)
+            self._forget(scheduler, job)
             self._host.finish(job, report, held.handed_over)
             self._hand_over()
 
     def rejected(self, scheduler: str, job: str, error: Exception) -> None:
         """A scheduler has rejected a job for good: the job is malformed, or its id belongs to another job."""
         if self._held_by(scheduler, job) is not None:
-            self._forget(job)
+            self._forget(scheduler, job)
             self._host.fail(job, error)
             self._hand_over()
 
-    def no_room(self, scheduler: str, job: str, reason: str) -> None:
-        """A scheduler has no room for this job at present. The job is handed over again after a pause."""
-        if self._held_by(scheduler, job) is not None:
-            self._say(f"waiting: {reason}")
-            self._hand_over_later(job, self._settings.ask_s * self._rng.uniform(0.5, 1.5))
-
     def refused(self, scheduler: str, job: str, reason: str) -> None:
-        """A scheduler could not take the call. The job is handed over again after a pause."""
-        if self._held_by(scheduler, job) is not None:
-            self._say(f"{reason}; trying again")
-            self._hand_over_later(job, self._settings.ask_s)
+        """A scheduler cannot take this job at present, because it has no room. The job waits here, and is handed over again."""
+        held = self._held_by(scheduler, job)
+        if held is not None:
+            self._say(f"waiting: {reason}")
+            held.scheduler = None
+            self._handed -= 1
+            self._waiting.add(held.spec)
+            pace = self.schedulers[scheduler]
+            pause_s = pace.refused(job, size_class(held.spec))
+            if pause_s is not None:
+                pace.resuming = self._host.later(pause_s, self._resume, pace)
+            self._hand_over()  # another scheduler may have room for it
 
-    def _hand_over_later(self, job: str, delay_s: float) -> None:
-        self.jobs[job].scheduler = None
-        self._host.later(delay_s, self._hand_over_again, job)
+    def _resume(self, pace: Pace) -> None:
+        pace.resume()
+        self._hand_over()
 
-    def _hand_over_again(self, job: str) -> None:
-        self._handed -= 1
-        if job in self.jobs and not self._closed:
-            self._waiting.append(job)
-            self._hand_over()
-
-    def _forget(self, job: str) -> None:
+    def _forget(self, scheduler: str, job: str) -> None:
         self.tasks_ended -= self.jobs.pop(job).ended
         self._handed -= 1
+        self._waiting.forget(job)
+        pace = self.schedulers[scheduler]
+        pace.reported(job)
+        if not pace.held:  # the scheduler has room now
+            pace.resume()
 
     # Schedulers
 
@@ -201,7 +221,7 @@ class ClientNode:
         """The name server lists these schedulers (name -> uri)."""
         self._why = f"no scheduler is registered with the name server at {self._nameserver}; start one with: python Scheduler.py"
         missing = {name: uri for name, uri in found.items() if name not in self.schedulers and not self._closed}
-        missing = some_of(missing, self._settings.max_connecting, self._answered, self._rng)
+        missing = some_of(missing, self._settings.max_connecting, self._met, self._rng)
         self._connecting = set(missing)
         for name, uri in missing.items():
             self._host.connect(name, uri, self._settings.connect_s)
@@ -218,11 +238,11 @@ class ClientNode:
     def connected(self, scheduler: str) -> None:
         """A scheduler is connected."""
         self._connecting.discard(scheduler)
-        self._answered.add(scheduler)
+        self._met.add(scheduler)
         if self._closed:
             self._host.hang_up(scheduler)
             return
-        self.schedulers[scheduler] = None
+        self.schedulers[scheduler] = Pace(self._rng, self._settings)
         self.unmet = self._search_until_s = None
         self._said.clear()
         if not self._connecting:
@@ -246,14 +266,15 @@ class ClientNode:
 
     def disconnected(self, scheduler: str, reason: str) -> None:
         """A scheduler is lost. Its jobs are handed to another scheduler, or to the same one when it is back."""
-        del self.schedulers[scheduler]
+        self.schedulers.pop(scheduler).resume()
         self._asked.discard(scheduler)
+        self._due.discard(scheduler)
         lost = [job for job in self.jobs.values() if job.scheduler == scheduler]
         for job in lost:
             job.scheduler = None
             job.handed_over += 1
             self._handed -= 1
-            self._waiting.append(job.spec.id)
+            self._waiting.add(job.spec)
         if lost:
             self._say(f"lost the scheduler: {reason}; handing its jobs over")
         self._hand_over()
@@ -282,11 +303,10 @@ class ClientNode:
         """The search for the first scheduler is given up. All waiting jobs fail with this error."""
         self._search_until_s = None
         self.unmet = str(error)
-        while self._waiting:
-            job = self.jobs.pop(self._waiting.popleft(), None)
-            if job is not None:
-                self.tasks_ended -= job.ended
-                self._host.fail(job.spec.id, error)
+        while (id := self._waiting.first(Pace.ANY)) is not None:
+            self._waiting.forget(id)
+            self.tasks_ended -= self.jobs.pop(id).ended
+            self._host.fail(id, error)
 
     # Progress of the jobs
 
@@ -297,16 +317,34 @@ class ClientNode:
         self._host.later(self._settings.ask_s, self._tick)
         if self.schedulers:  # another scheduler may have been started since the last search
             self._look()
-        jobs = list(self.jobs)[: self._settings.max_asked_jobs]
-        within_s = self._settings.answer_s if len(self.schedulers) > 1 else self._settings.alone_answer_s
+        self._due.update(self.schedulers)
         for scheduler in list(self.schedulers):
             if scheduler not in self._asked:
-                self._asked.add(scheduler)
-                self._host.ask_progress(scheduler, jobs, within_s)
+                self._ask_progress(scheduler)
+
+    def _ask_progress(self, scheduler: str) -> None:
+        self._due.discard(scheduler)
+        self._ask(scheduler, list(self.jobs)[: self._settings.max_asked_jobs])
+
+    def _ask(self, scheduler: str, jobs: list[str]) -> None:
+        self._asked.add(scheduler)
+        self.schedulers[scheduler].asked(self._host.now())
+        within_s = self._settings.answer_s if len(self.schedulers) > 1 else self._settings.alone_answer_s
+        self._host.ask_progress(scheduler, jobs, within_s)
+
+    def _answered(self, scheduler: str) -> None:
+        """A scheduler has answered a question, so it has taken or refused all jobs that were sent before it."""
+        self._asked.discard(scheduler)
+        pace = self.schedulers[scheduler]
+        pace.answered(self._host.now())
+        if scheduler in self._due:
+            self._ask_progress(scheduler)
+        elif pace.wants_answer:
+            self._ask(scheduler, [])
+        self._hand_over()
 
     def progress(self, scheduler: str, jobs: Mapping[str, Progress], has_workers: bool) -> None:
         """A scheduler has answered with the progress of those jobs that are open, and whether it knows any worker."""
-        self._asked.discard(scheduler)
         for id, progress in jobs.items():
             job = self._held_by(scheduler, id)
             if job is not None:
@@ -314,10 +352,11 @@ class ClientNode:
                 job.ended = progress["ended"]
         if jobs and not has_workers:
             self._say(NO_WORKER)
+        self._answered(scheduler)
 
     def progress_unknown(self, scheduler: str) -> None:
         """A scheduler's answer to the question for progress cannot be used."""
-        self._asked.discard(scheduler)
+        self._answered(scheduler)
 
     def _say(self, line: str) -> None:
         if line not in self._said:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
+from itertools import islice
 from typing import NamedTuple
 
 from src.sparrow.errors import UnknownIdError
@@ -12,6 +13,7 @@ from src.sparrow.messages import Address, Ask, Done, Load, Message
 from src.sparrow.placement import method_named
 from src.sparrow.reports import AskedReservation, Decision, Failure, Report, WorkerStats
 from src.sparrow.settings import ReconcileSettings
+from src.sparrow.taskcolumns import TaskColumns
 
 UNPLACED = "unplaced"  # no worker has the task: its probes are out, or it waits for a reservation or a worker
 PLACED = "placed"  # one worker has the task, under the current attempt
@@ -62,17 +64,44 @@ class Task:
 
 
 class Round:
-    """One round of probes for some tasks of a job: it ends when all workers have answered, or at its deadline."""
+    """One round of placing tasks of a job: their probes, and then the workers chosen for them.
 
-    __slots__ = ("number", "tasks", "probed", "waiting", "loads", "deadline_s")
+    The probes end when all workers have answered, or at the deadline. ``tasks`` are those that are still to be placed.
+    """
 
-    def __init__(self, number: int, tasks: list[int], probed: list[str], deadline_s: float) -> None:
+    __slots__ = (*("number", "tasks", "probed", "probed_tasks", "workers", "asked", "waiting", "loads", "deadline_s", "chosen"),)
+
+    def __init__(self, number: int, tasks: Iterable[int]) -> None:
         self.number = number
-        self.tasks = tasks
-        self.probed = probed
-        self.waiting = set(probed)  # the workers that have not answered
+        self.tasks = deque(tasks)
+        self.probed: list[str] = []
+        self.probed_tasks = 0  # the tasks whose workers are in ``probed``
+        self.workers: list[str] | None = None  # those to sample from, if the probes are sampled in several steps
+        self.asked: set[str] = set()
+        self.waiting: set[str] = set()  # the workers that have not answered
         self.loads: dict[str, int] = {}
-        self.deadline_s = deadline_s
+        self.deadline_s = 0.0
+        self.chosen: Iterator[str] | None = None  # a worker for each of the tasks; None while that is not decided
+
+    @property
+    def is_placing(self) -> bool:
+        """Whether the tasks can be placed."""
+        return self.chosen is not None
+
+    @property
+    def is_probing(self) -> bool:
+        """Whether workers are still to be probed."""
+        return self.chosen is None and self.probed_tasks < len(self.tasks)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether there is something to do, so that the round does not wait for answers."""
+        return self.chosen is not None or self.probed_tasks < len(self.tasks)
+
+    def remove(self, tasks: int) -> None:
+        """So many tasks, the first ones, are placed."""
+        for _ in range(tasks):
+            self.tasks.popleft()
 
 
 class Reservations(NamedTuple):
@@ -100,12 +129,15 @@ class Job:
     def __init__(self, spec: JobSpec, method_name: str, now: float, max_explained: int) -> None:
         self.id = spec.id
         self.method = method_named(method_name)
-        self.tasks = [Task(duration) for duration in spec.durations_s]
-        self.open = len(self.tasks)  # tasks neither done nor failed
+        self.num_tasks = len(spec.durations_s)
+        self.tasks: list[Task] = []  # see ``make_tasks``
+        self._durations_s = iter(spec.durations_s)
+        self.open = self.num_tasks  # tasks neither done nor failed
         self.submitted_s = now
         self.unplaced: deque[int] = deque()  # tasks that wait for a reservation (late binding) or for the first worker
         self.rounds: dict[int, Round] = {}
         self.rounds_begun = 0
+        self.to_reserve: deque[str] = deque()  # workers that are to get a reservation
         self.reserved: dict[int, str] = {}  # reservations in the queues of workers: number -> worker
         self.assigned: dict[int, int] = {}  # reservations that got a task: number -> task
         self.retried = 0
@@ -115,6 +147,11 @@ class Job:
         self.reservations: list[Reservations] = []  # all of them
         self.taken_back: list[TakenBack] = []
         self._explainable = max_explained  # tasks and reservations whose placement may still be remembered
+
+    def make_tasks(self, most: int) -> bool:
+        """Makes the next tasks, at most so many at a time. Returns whether all have been made, so that they can be placed."""
+        self.tasks.extend(map(Task, islice(self._durations_s, most)))
+        return len(self.tasks) == self.num_tasks
 
     def decided(self, tasks: list[int], probed: list[str], loads: dict[str, int], chosen: list[str]) -> None:
         """Remembers why these tasks were placed on the ``chosen`` workers: the probed workers, and their loads."""
@@ -128,16 +165,16 @@ class Job:
             self._explainable -= 1
             self.asked.append({"reservation": reservation, "worker": worker, "after_s": now - self.submitted_s, "task": task})
 
-    def take_back(self, numbers: Iterable[int], lost: bool, now: float) -> list[int]:
-        """Remembers that these reservations are cancelled, or lost with their worker. Returns their numbers."""
-        taken = TakenBack(lost, list(numbers), now)
-        if taken.numbers:
-            self.taken_back.append(taken)
-        return taken.numbers
+    def take_back(self, numbers: list[int], lost: bool, now: float) -> None:
+        """Remembers that these reservations are cancelled, or lost with their worker."""
+        if numbers:
+            self.taken_back.append(TakenBack(lost, numbers, now))
 
     def ideal_s(self) -> float:
         """Returns the longest service time of the tasks, in seconds: the response of the job if no task had to wait."""
-        return max(task.service_s if task.state == DONE else task.duration_s for task in self.tasks)
+        if self.failed or self.open:
+            return max(task.service_s if task.state == DONE else task.duration_s for task in self.tasks)
+        return max([task.service_s for task in self.tasks])
 
     def report(self, now: float) -> Report:
         """Returns the report of the job, which ended at ``now``; ``submitted`` and ``finished`` are on the scheduler's clock."""
@@ -155,10 +192,12 @@ class Job:
             "response_s": now - self.submitted_s,
             "ideal_s": self.ideal_s(),
             "retried": self.retried,
-            "tasks": [
-                {"worker": task.worker, "wait_s": task.wait_s, "service_s": task.service_s, "attempts": task.attempt}
-                for task in self.tasks
-            ],
+            "tasks": TaskColumns.of(
+                [task.worker for task in self.tasks],
+                [task.wait_s for task in self.tasks],
+                [task.service_s for task in self.tasks],
+                [task.attempt for task in self.tasks],
+            ),
             "failed": failures,
         }
 

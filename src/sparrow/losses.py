@@ -14,10 +14,9 @@ or a switch: a task that is placed on one after the other within milliseconds ha
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from heapq import heappop, heappush, nsmallest
 from itertools import count
-from typing import NamedTuple
 
 from src.sparrow import messages as m
 from src.sparrow.jobs import FAILED, Job, WorkerEntry
@@ -27,18 +26,32 @@ from src.sparrow.settings import SchedulerSettings
 RunKey = tuple[str, int]  # job, task
 
 
-class Loss(NamedTuple):
+class Loss:
     """The loss of one worker: its name, the runs that it had taken, and those of them that it may have begun."""
 
-    worker: str
-    had: Collection[RunKey]
-    begun: Collection[RunKey]
+    def __init__(self, worker: WorkerEntry) -> None:
+        self.worker = worker.address.name
+        self.had: set[RunKey] = set()
+        self.begun: set[RunKey] = set()
 
-    @classmethod
-    def of(cls, worker: WorkerEntry, jobs: Mapping[str, Job], unsent: Collection[m.Run]) -> Loss:
-        """Returns the loss of this worker, which has not taken the runs ``unsent``."""
-        had = {(job, task) for job, task in worker.runs if (job, task, jobs[job].tasks[task].attempt) not in unsent}
-        return cls(worker.address.name, had, _may_have_begun(worker, jobs, had))
+    def examine(self, worker: WorkerEntry, jobs: Mapping[str, Job], untaken: Iterable[m.Message]) -> Iterator[None]:
+        """Finds out what the worker had and may have begun; it has not taken the messages ``untaken``. Yields after each step."""
+        unsent, queued = set[m.Run](), list[tuple[float, int, RunKey]]()
+        for message in untaken:
+            if isinstance(message, m.Launch):
+                unsent.add((message.job, message.task, message.attempt))
+            yield
+        for key in list(worker.runs):
+            job, index = jobs[key[0]], key[1]
+            task = job.tasks[index]
+            if (job.id, index, task.attempt) not in unsent:
+                self.had.add(key)
+                if task.started_s is not None or job.method.late_binding:
+                    self.begun.add(key)
+                else:
+                    queued.append((task.placed_s, index, key))
+            yield
+        self.begun.update(key for _, _, key in nsmallest(max(0, worker.slots - len(self.begun)), queued))
 
     def count_task(self, job: Job, index: int, settings: SchedulerSettings, now: float) -> float | None:
         """Counts the loss of one task. Returns the pause before it is placed again, in seconds; None if it has failed."""
@@ -51,18 +64,6 @@ class Loss(NamedTuple):
         task.reason = f"lost with its worker {len(task.lost_on)} times, on {', '.join(task.lost_on)}: not tried again"
         job.failed += 1
         return None
-
-
-def _may_have_begun(worker: WorkerEntry, jobs: Mapping[str, Job], had: Collection[RunKey]) -> set[RunKey]:
-    begun, queued = set[RunKey](), list[tuple[float, int, RunKey]]()
-    for job, index in had:
-        task = jobs[job].tasks[index]
-        if task.started_s is not None or jobs[job].method.late_binding:
-            begun.add((job, index))
-        else:
-            queued.append((task.placed_s, index, (job, index)))
-    begun.update(run for _, _, run in nsmallest(max(0, worker.slots - len(begun)), queued))
-    return begun
 
 
 def _pause_s(losses: int, settings: SchedulerSettings) -> float:
@@ -82,10 +83,10 @@ class Postponed:
         """Has these tasks of a job placed at ``at_s``, or a little later."""
         heappush(self._heap, (at_s, next(self._serial), job, tasks))
 
-    def due(self, now: float) -> list[tuple[str, list[int]]]:
-        """Removes what is due, and returns it: jobs, each with tasks."""
-        found = []
-        while self._heap and self._heap[0][0] <= now:
+    def due(self, now: float, most: int) -> list[tuple[str, list[int]]]:
+        """Removes what is due, or as much of it as is allowed at once, and returns it: jobs, each with tasks."""
+        found: list[tuple[str, list[int]]] = []
+        while len(found) < most and self._heap and self._heap[0][0] <= now:
             _, _, job, tasks = heappop(self._heap)
             found.append((job, tasks))
         return found

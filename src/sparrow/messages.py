@@ -33,8 +33,9 @@ from typing import Annotated, Any, ClassVar, NamedTuple
 from src.sparrow.checks import elapsed, identifier, number, seconds
 from src.sparrow.records import Record
 
-MAX_ROWS = 250_000  # messages in one batch
+MAX_ROWS = 10_000  # messages in one batch: five times what a link sends, since more would block the event loop for too long
 MAX_LISTS = 2 * MAX_ROWS  # lists and objects in one JSON text: a parsed list takes a hundred bytes for each byte of "[],"
+MAX_VALUES = 250_000  # values in one JSON text
 
 SCHEDULER = "scheduler"
 WORKER = "worker"
@@ -317,9 +318,11 @@ def decode(batch: object, allowed: Collection[str]) -> list[Any]:
 
 
 def parsed(text: str) -> object:
-    """Returns the value of a JSON text. Raises ValueError if it is not JSON, or is nested too deeply or has too many lists."""
+    """Returns the value of a JSON text. Raises ValueError if it is not JSON, or is nested too deeply or too large."""
     if text.count("[") + text.count("{") > MAX_LISTS:
         raise ValueError(f"JSON of more than {MAX_LISTS} lists")
+    if text.count(",") > MAX_VALUES:
+        raise ValueError(f"JSON of more than {MAX_VALUES} values")
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:

@@ -115,7 +115,7 @@ class HeldName:
         """
         before = await self._offer()
         while before not in ("", self.uri):
-            if await self._is_held(before):
+            if await self._is_held(before, self._settings.look_s):
                 raise NameTakenError(
                     f"the name {self.name} is taken by a live process at {before.rpartition('@')[2]}; "
                     "choose another with --number (a scheduler) or --name (a worker)"
@@ -126,9 +126,9 @@ class HeldName:
             before = after or await self._offer()
         return before
 
-    async def _is_held(self, uri: str) -> bool:
-        """Returns whether the process at this uri has the name, or claims it as we do."""
-        said = await self._host.greet(uri, self._settings.look_s)
+    async def _is_held(self, uri: str, within_s: float) -> bool:
+        """Returns whether the process at this uri has the name, or claims it as this one does, and says so in time."""
+        said = await self._host.greet(uri, within_s)
         if said is None or said.get("name") != self.name or said.get("uri") != uri or not isinstance(said.get("incarnation"), str):
             return False
         return not (self.certain and said.get(CLAIMING))
@@ -149,6 +149,9 @@ class HeldName:
         """Binds the name if it is free or still bound to this uri. Returns the uri that it is bound to after that, or ""."""
         before = await self._host.claim(self.name, self.uri, dead)
         if before is not None:
+            if before == dead and await self._is_held(dead, self._settings.settle_s):  # it was started again there meanwhile
+                await self._host.claim(self.name, dead, self.uri)
+                return dead
             return self.uri if before in ("", dead) else before
         began_s = self._host.now()
         before = await self._host.lookup(self.name)

@@ -8,6 +8,7 @@ is not known, or not known yet, is None (``null`` in JSON).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Optional, TypedDict
 
 from src.sparrow.checks import identifier
@@ -95,7 +96,7 @@ class Report(TypedDict):
     response_s: Seconds  # from submission to the end of the last task
     ideal_s: Seconds  # the longest service time: the response if no task had to wait
     retried: Count  # tasks that were run again after the loss of a worker
-    tasks: Annotated[list[ReportedTask], Size(MAX_TASKS)]
+    tasks: Annotated[Sequence[ReportedTask], Size(MAX_TASKS)]
     failed: Annotated[list[Failure], Size(MAX_TASKS)]
 
 
@@ -252,6 +253,16 @@ class Progress(TypedDict):
     tasks: Count  # all tasks
 
 
+class NextDetails(TypedDict):
+    """Where the details go on that did not fit into an answer: a job, and ``first`` of the next question."""
+
+    job: Name
+    first: TaskNumber
+
+
+OptionalNext = Optional[NextDetails]
+
+
 class SchedulerState(TypedDict):
     """What every answer to ``stats`` has."""
 
@@ -260,19 +271,22 @@ class SchedulerState(TypedDict):
     method: Word  # for jobs that name none
     uptime_s: Seconds
     now: Moment
-    workers: Annotated[dict[Name, WorkerStats], Size(50_000)]
     open_jobs: Count
-    open_tasks: OpenTasks
+    has_workers: bool  # whether any worker is connected
     progress: Annotated[dict[Name, Progress], Size(1_000)]
 
 
 class SchedulerStats(SchedulerState, total=False):
     """The answer to ``stats``.
 
-    A brief answer has no ``methods``, ``jobs`` and ``registry``. There are ``details`` only if the caller asks for them.
+    A brief answer has no ``workers``, ``open_tasks``, ``methods``, ``jobs`` and ``registry``. There are ``details`` and ``next``
+    only if the caller asks for them; ``next`` is None if all fitted into this answer.
     """
 
+    workers: Annotated[dict[Name, WorkerStats], Size(50_000)]
+    open_tasks: OpenTasks
     registry: Annotated[list[MethodInfo], Size(64)]
     methods: Annotated[dict[Name, MethodStats], Size(64)]
     jobs: Annotated[list[JobLine], Size(1_000)]
     details: Annotated[dict[Name, JobDetails], Size(1_000)]
+    next: OptionalNext

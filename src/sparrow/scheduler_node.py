@@ -22,7 +22,7 @@ from src.sparrow.link import UP, Host, Link, Timer
 from src.sparrow.messages import Address
 from src.sparrow.names import WORKERS
 from src.sparrow.placement import METHODS, method_named
-from src.sparrow.reports import JobDetails, Report, SchedulerStats
+from src.sparrow.reports import JobDetails, NextDetails, Report, SchedulerStats
 from src.sparrow.settings import SchedulerSettings, WorkerSettings
 
 
@@ -68,8 +68,10 @@ class SchedulerNode:
         self._unlisted: dict[str, None] = {}  # workers whose greeting came after the begin of the last listing
         self._looked_for: dict[str, None] = {}  # workers whose greeting came before it
         self._listing = False  # whether a listing of the workers in the name server is under way
+        self._asked_names_s = 0.0  # when it began
         self._next_listing: Timer | None = None
         self._ticking = False
+        self._working = False  # whether the table's next step is due
         self._closed = False
         self._began_s = host.now()
 
@@ -98,44 +100,52 @@ class SchedulerNode:
         if worker is not None:
             del self._welcomes[worker][caller]
 
-    def stats(self, jobs: list[str], details: bool, brief: bool, wall_s: float) -> SchedulerStats:
+    def stats(self, jobs: list[str], details: bool, brief: bool, wall_s: float, first: int = 0) -> SchedulerStats:
         """Returns the state of this scheduler, as ``Scheduler.stats`` describes it; ``wall_s`` is now, in seconds since 1970."""
         if len(jobs) > self.settings.max_asked_jobs:
             raise ValueError(f"at most {self.settings.max_asked_jobs} job ids at a time, not {len(jobs)}")
         table, now = self.table, self._host.now()
         to_wall_s = wall_s - now
-        placed = sum(len(worker.runs) for worker in table.workers.values())
         answer: SchedulerStats = {
             "name": self.address.name,
             "incarnation": self.address.incarnation,
             "method": table.default_method,
             "uptime_s": now - self._began_s,
             "now": wall_s,
-            "workers": {name: worker.stats() for name, worker in table.workers.items()},
             "open_jobs": len(table.jobs),
-            "open_tasks": {"running": placed, "waiting": sum(job.open for job in table.jobs.values()) - placed},
+            "has_workers": bool(table.workers),
             "progress": table.progress(jobs),
         }
         if not brief:
+            placed = sum(len(worker.runs) for worker in table.workers.values())
+            answer["workers"] = {name: worker.stats() for name, worker in table.workers.items()}
+            answer["open_tasks"] = {"running": placed, "waiting": sum(job.open for job in table.jobs.values()) - placed}
             answer["registry"] = METHODS.to_dicts()
             answer["methods"] = table.tally.methods(table.jobs.values())
             answer["jobs"] = table.tally.newest(table.jobs.values(), now, to_wall_s)
         if details:
-            answer["details"] = self._details(jobs, now, to_wall_s)
+            answer["details"], answer["next"] = self._details(jobs, first, now, to_wall_s)
         return answer
 
-    def _details(self, jobs: list[str], now: float, to_wall_s: float) -> dict[str, JobDetails]:
-        """Returns the details of the first of these jobs, and of the following ones as long as they fit into a message."""
+    def _details(
+        self, jobs: list[str], first: int, now: float, to_wall_s: float
+    ) -> tuple[dict[str, JobDetails], NextDetails | None]:
+        """Returns the details of these jobs, of the first from position ``first`` on, and what is to be asked for next."""
         table, found = self.table, dict[str, JobDetails]()
-        left = self.settings.tally.shown_tasks
+        left = table.tally.limits.shown_at_once
         for id in jobs:
-            known = table.tally.details(id, table.jobs.get(id), now, to_wall_s)
+            if left <= 0:
+                return found, {"job": id, "first": 0}
+            job = table.jobs.get(id)
+            known = table.tally.details(id, job, now, to_wall_s, first, left)
             if known is not None:
-                left -= len(known["tasks"])
-                if left < 0 and found:
-                    break
                 found[id] = known
-        return found
+                positions = table.tally.extent(id if job is None else job) - first
+                if positions > left:
+                    return found, {"job": id, "first": first + left}
+                left -= max(positions, 1)
+            first = 0
+        return found, None
 
     # From workers
 
@@ -178,17 +188,18 @@ class SchedulerNode:
         if self._next_listing is not None:
             self._next_listing.cancel()
         self._listing, self._next_listing = True, None
+        self._asked_names_s = self._host.now()
         self._looked_for.update(self._unlisted)
         self._unlisted = {}
         self._host.list_names(WORKERS)
 
-    def names_seen(self, found: Mapping[str, str], took_s: float) -> None:
-        """The name server lists these names (name -> uri). ``took_s`` is the time in seconds that it took to answer."""
+    def names_seen(self, found: Mapping[str, str]) -> None:
+        """The name server lists these names (name -> uri)."""
         if not self._closed:
             workers = {name[len(WORKERS) :]: uri for name, uri in found.items()}
             self.dialing.seen(workers, self._looked_for)
             self._dial()
-        self._listed(took_s)
+        self._listed(self._host.now() - self._asked_names_s)
 
     def _dial(self) -> None:
         """Connects the workers whose turn it is."""
@@ -225,7 +236,7 @@ class SchedulerNode:
             self._list_names()
         else:  # in a large cluster a listing takes long, so it is repeated less often
             settings = self.settings
-            pause_s = min(max(settings.refresh_s, settings.refresh_share * took_s), settings.refresh_most_s)
+            pause_s = max(settings.refresh_s, min(settings.refresh_share * took_s, settings.refresh_most_s))
             self._next_listing = self._host.later(pause_s, self._list_names)
 
     def _welcome(self, worker: str) -> None:
@@ -277,8 +288,7 @@ class SchedulerNode:
             self._host.note("info", f"worker {worker} has left")
         else:
             self._host.note("warning", f"worker {worker} is lost, with {len(entry.runs)} tasks: {reason}")
-        unsent = {(launch.job, launch.task, launch.attempt) for launch in link.untaken() if isinstance(launch, m.Launch)}
-        self._perform(self.table.lost(worker, now, unsent))
+        self._perform(self.table.lost(worker, now, link.untaken()))
         if entry is not None and self.table.jobs and not self.table.workers:
             self._host.note("warning", f"no worker is left: {len(self.table.jobs)} jobs wait for one")
         self._welcome(worker)
@@ -301,6 +311,9 @@ class SchedulerNode:
         if not self._ticking and self.table.busy:
             self._ticking = True
             self._host.later(self.settings.tick_s, self._tick)
+        if not self._working and self.table.has_work:
+            self._working = True
+            self._host.later(0.0, self._work)
         return answers
 
     def _finish(self, command: Finish) -> None:
@@ -313,6 +326,12 @@ class SchedulerNode:
         self._ticking = False
         if not self._closed:
             self._perform(self.table.tick(self._host.now()))
+
+    def _work(self) -> None:
+        """Does the next step of what was too much for one event. Other events take place between two steps."""
+        self._working = False
+        if not self._closed:
+            self._perform(self.table.work(self._host.now()))
 
     def close(self) -> None:
         """Closes all links, and ends the listings and ticks."""

@@ -109,7 +109,7 @@ def _bounded(declared: Any, bound: Any) -> Read:
         return _text(bound.most)
     if declared is str and isinstance(bound, OneOf):
         return _choice(bound.texts)
-    if origin is list and isinstance(bound, Size):
+    if origin in (list, Sequence) and isinstance(bound, Size):
         return _list(reader(arguments[0]), bound.most)
     if origin is dict and isinstance(bound, Size):
         return _dict(reader(arguments[0]), reader(arguments[1]), bound.most)

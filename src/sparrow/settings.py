@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+VANISHED_S = 6  # the system ends a connection whose other end has been unreachable for this time
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class LinkSettings:
@@ -18,7 +20,7 @@ class LinkSettings:
     retry_s: float = 0.1  # the longest pause between two attempts to connect, and the pause after a shorter connection
     no_room_retry_s: float = 1.0  # before a peer that had no room is called again
     no_room_for_s: float = 60.0  # a peer that has had no room for this time is lost
-    largest_batch: int = 10_000  # messages in one call: more would block the receiver's event loop for too long
+    largest_batch: int = 2_000  # messages in one call: more would block the event loops of both sides for too long
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -69,6 +71,7 @@ class TallyLimits:
     sampled_tasks: int = 50  # tasks of each job whose wait and service times are counted in the histograms
     shown_tasks: int = 50_000  # tasks in the details of one job
     shown_placements: int = 10_000  # tasks of one job whose placement is explained, and as many reservations
+    shown_at_once: int = 500  # tasks, explained tasks and reservations in one answer: the following ones are asked for next
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -81,9 +84,12 @@ class SchedulerSettings:
     dialing: DialingSettings = field(default_factory=DialingSettings)
     tally: TallyLimits = field(default_factory=TallyLimits)
     tick_s: float = 0.1  # between two ticks of the job table, while jobs are open
+    max_at_once: int = 1_000  # tasks that are probed, placed, reserved for, cancelled or taken back in one step
+    max_made_at_once: int = 10_000  # tasks of a job that are made, before they are placed, in one step
+    max_reconciled: int = 5_000  # workers, and runs and reservations of theirs, that are reconciled in one tick
     refresh_s: float = 1.0  # between two listings of the workers in the name server, at least
     refresh_share: float = 50.0  # a listing that takes t seconds is followed by a pause of at least this many times t
-    refresh_most_s: float = 10.0  # the longest such pause: the name server may only be slow
+    refresh_most_s: float = 4.0  # the longest such pause: the name server may have been slow this once
     max_retries: int = 3  # how often a task is placed again that was lost with a worker that may have begun it; then it fails
     retry_pause_s: float = 0.5  # before a task that was lost twice is placed again; the pause doubles with each further loss
     retry_pause_most_s: float = 4.0  # the longest such pause
@@ -98,6 +104,8 @@ class SchedulerSettings:
     kept_report_tasks: int = 200_000  # tasks in the reports that are kept for clients that ask again
     max_greetings: int = 1_000  # workers that wait for the answer to their greeting
     max_asked_jobs: int = 1_000  # job ids in one call of ``stats``
+    max_dict_tasks: int = 1_000  # tasks of a job whose report is wanted as a dict, which Pyro4's serializer writes slowly
+    max_text_tasks: int = 10_000  # tasks of a job whose report is wanted as JSON that is not packed
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -109,6 +117,7 @@ class WorkerSettings:
     reconcile: ReconcileSettings = field(default_factory=ReconcileSettings)
     finish_s: float = 0.5  # a worker that is told to stop still finishes the runs that end within this time
     goodbye_s: float = 0.3  # the longest time, after that, for the delivery of the last messages to schedulers
+    leaving_look_s: float = 0.005  # between two looks whether all that is over
     greet_s: float = 1.0  # the longest time, at the start, for the greetings to schedulers
     remembered: int = 20_000  # runs and reservations that have ended here and are recognized when they arrive again
     max_slots: int = 1024
@@ -126,10 +135,18 @@ class ClientSettings:
     gather_s: float = 0.1  # once the first scheduler is connected, the jobs wait so long for others to share them
     connect_s: float = 2.5  # for a connection to a scheduler
     max_connecting: int = 64  # schedulers that one search connects to: anybody may register names
-    ask_s: float = 1.0  # between two questions for progress, and before a job that was refused is handed over again
+    ask_s: float = 1.0  # between two questions for progress
     answer_s: float = 2.5  # a scheduler that does not answer such a question within this time loses its jobs to another one
     alone_answer_s: float = 15.0  # the same, if there is no other scheduler
     max_at_once: int = 16_000  # jobs that are handed over and have no report yet: further ones wait in the client
+    first_window_bytes: int = (
+        64 * 2**10
+    )  # of jobs that a scheduler gets without an answer at first; what is added when it takes them
+    least_window_bytes: int = 1000  # the same when it refuses again and again
+    most_window_bytes: int = 2**20  # the same when it takes all
+    slow_answer_s: float = 0.5  # a question that waits longer behind jobs halves these bytes
+    pause_s: float = 0.5  # before a scheduler without room gets the next job, plus or minus a half at random; it doubles
+    most_pause_s: float = 4.0  # the longest such pause
     max_asked_jobs: int = 1_000  # job ids in one question for progress
     max_jobs: int = 100_000  # jobs of one command
     max_tasks: int = 1_000_000  # tasks of all jobs of one command

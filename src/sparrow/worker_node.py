@@ -33,6 +33,9 @@ class WorkerHost(Host, Protocol):
     def empty_run(self, owner: Address, run: m.Run) -> None:
         """Notes that a task of 0 s has run. The node counts it as ended, so ``run_ended`` is not called for it."""
 
+    def left(self) -> None:
+        """Ends the process: the node has told it to leave and has closed all links."""
+
     def greet(self, scheduler: str, uri: str) -> None:
         """Greets a scheduler. The greeting may be lost: the scheduler finds the worker in the name server a little later."""
 
@@ -141,6 +144,8 @@ class WorkerNode:
     def leave(self, connected: Iterable[tuple[Address, str | None]]) -> None:
         """The worker is to stop. It tells the schedulers to take back everything but the runs that end soon.
 
+        When no run is left and the schedulers have taken all messages, or when the time for that is over, the host's ``left`` is
+        called.
         ``connected`` has the address and the uri of each scheduler that is connected to the worker; some may have sent it nothing
         yet.
         """
@@ -151,11 +156,16 @@ class WorkerNode:
         handed_back = sum(isinstance(command, Stop) for command in commands)
         self._host.note("info", f"hands back {handed_back} running tasks, ends {len(self.queue.running)}")
         self._perform(commands)
+        until_s = self._host.now() + self.settings.finish_s + self.settings.goodbye_s
+        self._host.later(0.0, self._look_whether_left, until_s)
 
-    @property
-    def has_left(self) -> bool:
-        """Whether no run is left and all messages to schedulers have been taken."""
-        return not self.queue.running and not any(map(len, self.links.values()))
+    def _look_whether_left(self, until_s: float) -> None:
+        holds = self.queue.running or any(map(len, self.links.values()))
+        if holds and self._host.now() < until_s:
+            self._host.later(self.settings.leaving_look_s, self._look_whether_left, until_s)
+        else:
+            self.close()
+            self._host.left()
 
     def close(self) -> None:
         """Closes all links."""

@@ -30,6 +30,8 @@ from src.sparrow.names import HeldName
 from src.sparrow.settings import LinkSettings, NamingSettings
 from src.SparrowClient import SparrowClient
 
+LONGEST_S = 60.0  # for what is done with one daemon
+
 
 class Sick:
     """A name server whose disk is full."""
@@ -65,7 +67,7 @@ def served(made, name, use, settings=DaemonSettings()):
         daemon.who = {"name": name, "incarnation": "1", "uri": uri}
         await daemon.serve()
         try:
-            return await use(daemon, uri)
+            return await asyncio.wait_for(use(daemon, uri), LONGEST_S)
         finally:
             daemon.stop()
             await asyncio.sleep(0)
@@ -80,7 +82,7 @@ def served(made, name, use, settings=DaemonSettings()):
 def test_a_text_that_nobody_closed_is_refused_at_once(quote):
     data = b"# serpent utf-8 python3.2\n[" + quote + b"\\'" * 1_000_000
     began_s = time.process_time()  # its own work, whatever else the machine does
-    with pytest.raises(ValueError, match="not a message in serpent"):
+    with pytest.raises(ValueError, match="not a message in serpent|more than .* backslashes"):
         Serpent(WireLimits()).loads(data)
     assert time.process_time() - began_s < 3
 
@@ -154,7 +156,9 @@ def test_workers_that_say_that_they_are_there_cost_a_scheduler_next_to_nothing(c
         channel = await Channel.open(uri, {"name": "sparrow.worker.w", "incarnation": "1"})
         for _ in range(3_000):
             channel.begin("request_task", ("w", "1", "[]"), lambda error, value: answers.append(error), 30.0)
+        deadline = time.monotonic() + 60.0
         while len(answers) < 3_000:
+            assert time.monotonic() < deadline, f"{len(answers)} answers in a minute"
             await asyncio.sleep(0.02)
             most = max(most, len(os.listdir(f"/proc/{cluster.processes['scheduler1'].pid}/fd")))
         channel.close()

@@ -192,7 +192,7 @@ def test_names_that_were_kept_over_a_restart_have_one_lease_more(clock, tmp_path
 
 @pytest.mark.parametrize("name", ["other", "Pyro.NameServer", "", None, ["sparrow.worker.a"], "sparrow." + "a" * 2_000])
 def test_only_names_of_ours_are_leased(clock, name):
-    with pytest.raises(ValueError, match="names that begin with|at most 1024 characters"):
+    with pytest.raises(ValueError, match="names that begin with|at most 256 characters"):
         leasing(clock).claim(name, A)
 
 

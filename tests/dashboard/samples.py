@@ -29,6 +29,7 @@ def stats(name="sparrow.scheduler.1", **fields):
         "incarnation": "i1",
         "method": "RANDOM",
         "uptime_s": 100.0,
+        "has_workers": True,
         "now": NOW,
         "open_jobs": 0,
         "open_tasks": {"running": 0, "waiting": 0},

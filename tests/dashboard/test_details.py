@@ -1,18 +1,25 @@
 """Details of a job and of a worker: from the tally of a scheduler to what the dashboard hands out."""
 
+import asyncio
 import json
+import math
+import random
 from typing import Any
 
 import pytest
 
 from src.dashboard.answers import parsed_details
-from src.dashboard.details import jobs_to_search, tasks_of_worker
+from src.dashboard.details import DetailReader, TryLaterError, jobs_to_search, tasks_of_worker
+from src.dashboard.settings import DetailSettings
 from src.dashboard.views import WorkerTask
 from src.sparrow import messages as m
+from src.sparrow.messages import Address
 from src.sparrow.reports import AskedReservation, Decision, JobDetails, JobLine, LostAttempt, ReservationRow, TaskRow
+from src.sparrow.scheduler_node import SchedulerNode
 from src.sparrow.settings import SchedulerSettings, TallyLimits
 from tests.dashboard.samples import job, task
 from tests.support.books import LATE, at, says, spec, table_with
+from tests.support.fakehost import FakeHost
 
 
 def details(table, id="job", now=10.0, to_wall_s=1_000.0):
@@ -45,9 +52,9 @@ def test_a_task_that_failed_says_why_and_where_it_was_lost():
     table = table_with("a")
     table.submitted(spec("RANDOM"), 0.0)
     for n in range(4):
-        table.lost("a", n + 0.5)
-        table.joined(at("a", str(n + 2)), 1, n + 0.6)
-        table.tick(n + 0.9)
+        table.lost("a", 10.0 * n + 0.5)
+        table.joined(at("a", str(n + 2)), 1, 10.0 * n + 0.6)
+        table.tick(10.0 * n + 9.0)
     (row,) = details(table)["tasks"]
     assert row == {
         "worker": None,
@@ -61,7 +68,9 @@ def test_a_task_that_failed_says_why_and_where_it_was_lost():
         "lost": row["lost"],
         "reason": row["reason"],
     }
-    assert [(lost["attempt"], lost["worker"], lost["lost_s"]) for lost in row["lost"]] == [(n + 1, "a", n + 0.5) for n in range(4)]
+    assert [(lost["attempt"], lost["worker"], lost["lost_s"]) for lost in row["lost"]] == [
+        (n + 1, "a", 10.0 * n + 0.5) for n in range(4)
+    ]
     assert all(set(lost) == set(LostAttempt.__annotations__) for lost in row["lost"])
     assert all(lost["started_s"] is None and lost["placed_s"] < lost["lost_s"] for lost in row["lost"])
     assert "lost with its worker 4 times" in row["reason"]
@@ -83,7 +92,7 @@ def test_rows_have_the_fields_of_their_types_and_go_through_the_dashboard_unchan
     (line,) = table.tally.newest(table.jobs.values(), 10.0, 1_000.0)
     assert set(line) == set(JobLine.__annotations__)
     assert (line["tasks"], line["submitted"], sampled["num_tasks"]) == (2, 1_000.0, 2)
-    assert parsed_details(json.dumps({"details": {"job": sampled}}), ["job"]) == {"job": sampled}
+    assert parsed_details(json.dumps({"details": {"job": sampled}}), ["job"]) == ({"job": sampled}, None)
 
 
 def test_reservations_are_named_rows():
@@ -131,7 +140,7 @@ def test_all_reservations_are_shown_also_those_that_were_cancelled_or_lost():
     ]
     assert [row["worker"] for row in rows.values()][:4] == list(made.values())
     assert all(set(row) == set(ReservationRow.__annotations__) for row in rows.values())
-    assert parsed_details(json.dumps({"details": {"job": sampled}}), ["job"])["job"]["reservations"] == sampled["reservations"]
+    assert parsed_details(json.dumps({"details": {"job": sampled}}), ["job"])[0]["job"]["reservations"] == sampled["reservations"]
 
 
 def test_reservations_beyond_those_that_are_remembered_in_order_still_say_what_became_of_them():
@@ -182,10 +191,10 @@ def test_a_job_with_a_failed_task_has_no_part_in_the_times_of_its_method():
     table = table_with("a")
     table.submitted(spec("RANDOM", 10.0), 0.0)
     for n in range(4):
-        table.lost("a", n + 0.5)
-        table.joined(at("a", str(n + 2)), 1, n + 0.6)
-        table.tick(n + 0.9)
-    (line,) = table.tally.newest([], 9.0, 0.0)
+        table.lost("a", 10.0 * n + 0.5)
+        table.joined(at("a", str(n + 2)), 1, 10.0 * n + 0.6)
+        table.tick(10.0 * n + 9.0)
+    (line,) = table.tally.newest([], 99.0, 0.0)
     assert (line["state"], line["slowdown"]) == ("failed", None)
     told = table.tally.methods([])["RANDOM"]
     assert (told["counts"]["failed_jobs"], told["counts"]["jobs"], told["demanded_s"]) == (1, 1, 10.0)
@@ -259,3 +268,48 @@ def test_open_jobs_are_searched_first_and_only_so_many_tasks():
     assert jobs_to_search(jobs, 100) == {s2: ["open"], s1: ["ended", "older"]}
     assert jobs_to_search(jobs, 7) == {s2: ["open"], s1: ["ended"]}
     assert jobs_to_search(jobs, 3) == {}
+
+
+class InParts:
+    """A scheduler that answers a question for details in parts."""
+
+    name = "sparrow.scheduler.1"
+    state = "up"
+
+    def __init__(self, table, at_once):
+        self.node = SchedulerNode(Address(self.name, "s"), FakeHost(), random.Random(1))
+        self.node.table = table
+        table.tally.limits = TallyLimits(shown_at_once=at_once)
+        self.questions = 0
+
+    async def fetch(self, method, ids, has_details, brief, first):
+        self.questions += 1
+        return json.dumps(self.node.stats(json.loads(ids), has_details, brief, 1_000.0, first))
+
+
+def read_by_the_dashboard(scheduler: Any, **settings):
+    reader = DetailReader({scheduler.name: scheduler}, DetailSettings(**settings))
+    return asyncio.run(reader.job("job", scheduler.name))
+
+
+def test_the_details_of_a_large_job_are_read_in_parts():
+    for method, each in (("RANDOM", 1), (LATE, 2)):
+        table = table_with("a", "b")
+        table.submitted(spec(method, *[0.1] * 25), 0.0)
+        scheduler = InParts(table, at_once=10)
+        read, whole = read_by_the_dashboard(scheduler), details(table, now=0.0, to_wall_s=0.0)
+        for part in ("tasks", "decisions", "asked", "reservations", "num_tasks"):
+            assert read[part] == whole[part], (method, part)
+        assert scheduler.questions == math.ceil(each * 25 / 10)
+
+
+def test_a_scheduler_whose_details_never_end_is_left():
+    class Endless(InParts):
+        async def fetch(self, method, ids, has_details, brief, first):
+            answer = json.loads(await super().fetch(method, ids, has_details, brief, 0))
+            return json.dumps({**answer, "next": {"job": "job", "first": 1}})
+
+    table = table_with("a")
+    table.submitted(spec("RANDOM", 0.1), 0.0)
+    with pytest.raises(TryLaterError, match="has not answered"):
+        read_by_the_dashboard(Endless(table, at_once=10), all_answers_s=0.2)

@@ -81,7 +81,7 @@ class ForgetsTheJobsOfALostScheduler(ClientNode):
 class TakesNoRoomForAnAnswer(ClientNode):
     """A job for which there was no room is not handed over again."""
 
-    def no_room(self, scheduler, job, reason):
+    def refused(self, scheduler, job, reason):
         self._handed -= 1
 
 
@@ -259,7 +259,7 @@ def test_a_superseded_run_that_counts_is_found(table_class, found):
 class BelievesSilence(HeldName):
     """Whatever is at the port of a name has it, also if it says nothing."""
 
-    async def _is_held(self, uri):
+    async def _is_held(self, uri, within_s):
         said = await self._host.greet(uri, self._settings.look_s)
         return said is None or said.get("name") == self.name
 
@@ -267,7 +267,7 @@ class BelievesSilence(HeldName):
 class BelievesAnybody(HeldName):
     """Whoever answers at the port of a name has it, also if it answers as something else."""
 
-    async def _is_held(self, uri):
+    async def _is_held(self, uri, within_s):
         return await self._host.greet(uri, self._settings.look_s) is not None
 
 

@@ -5,9 +5,10 @@ import statistics
 
 import pytest
 
-from src.simulation.network import Faults
+from src.simulation.network import PAUSE, Faults
 from src.simulation.omniscient import omniscient
 from src.simulation.simulation import Simulation
+from src.sparrow.errors import AccessDeniedError
 from src.sparrow.jobspec import JobSpec
 from src.sparrow.placement import METHODS as METHODS_THERE_ARE
 from tests.support.choose_three import ChooseThree
@@ -136,3 +137,14 @@ class TestRegistered(Simulated):
         METHODS_THERE_ARE.register(ChooseThree)
         yield
         METHODS_THERE_ARE.unregister(ChooseThree.name)
+
+
+@pytest.mark.parametrize("denied_by", ["name server", "schedulers"])
+@pytest.mark.parametrize("faults", [None, Faults(kinds=[PAUSE])])
+def test_a_client_with_another_key_is_told_so_at_once(denied_by, faults):
+    sim = Simulation(workers=2, faults=faults)
+    sim.clients[0].denied_by.add(denied_by)
+    sim.submit(0.5, JobSpec("a", (0.1,), "BATCH"))
+    assert sim.run(5.0) == []
+    assert isinstance(sim.clients[0].failures["a"], AccessDeniedError)
+    assert sim.clients[0].node.jobs == {}

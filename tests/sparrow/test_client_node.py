@@ -76,13 +76,13 @@ def test_no_more_are_handed_over_at_once_than_a_client_should(host):
     assert [job for _, job in host.handed] == ["a", "b", "c", "d"]
     node.rejected(A, "a", ValueError("no"))
     assert [job for _, job in host.handed][4:] == ["e"]
-    node.no_room(A, "c", "try later")
-    assert [job for _, job in host.handed][5:] == [], "it still has its place"
-    host.advance(2 * SETTINGS.ask_s)
-    assert [job for _, job in host.handed][5:] == ["f"], "those that have not had their turn go first"
-    for job in "def":
+    node.refused(A, "c", "try later")
+    assert [job for _, job in host.handed][5:] == []
+    host.advance(2 * SETTINGS.pause_s)
+    assert [job for _, job in host.handed][5:] == ["c"], "it has kept its place"
+    for job in "cde":
         node.reported(A, job, REPORT)
-    assert [job for _, job in host.handed][6:] == ["c"]
+    assert [job for _, job in host.handed][6:] == ["f"]
 
 
 def test_jobs_of_a_lost_scheduler_leave_their_places(host):
@@ -103,39 +103,37 @@ def test_jobs_of_a_lost_scheduler_leave_their_places(host):
 def test_a_job_for_which_there_is_no_room_is_handed_over_again_in_a_while(host):
     node = client_with(host, A)
     submit(node, "a", "b")
-    node.no_room(A, "a", "try later: full")
-    node.no_room(A, "b", "try later: full")
-    host.advance(0.49 * SETTINGS.ask_s)
+    node.refused(A, "a", "try later: full")
+    node.refused(A, "b", "try later: full")
+    host.advance(0.49 * SETTINGS.pause_s)
     assert len(host.handed) == 2
-    host.advance(1.02 * SETTINGS.ask_s)
-    assert sorted(job for _, job in host.handed[2:]) == ["a", "b"]
+    host.advance(1.02 * SETTINGS.pause_s)
+    assert [job for _, job in host.handed[2:]] == ["a", "b"]
     assert host.said == ["waiting: try later: full"], "it is said once"
 
 
-def test_jobs_for_which_there_is_no_room_do_not_all_come_back_at_the_same_time(host):
-    node = client_with(host, A)
-    submit(node, *map(str, range(50)))
-    for job in list(node.jobs):
-        node.no_room(A, job, "try later")
+def test_clients_do_not_all_come_back_at_the_same_time():
     times = set()
-    for _ in range(100):
-        before = len(host.handed)
-        host.advance(0.01 * SETTINGS.ask_s)
-        if len(host.handed) > before:
-            times.add(host.now())
+    for seed in range(20):
+        host = FakeClientHost()
+        node = ClientNode(host, random.Random(seed))
+        submit(node, "a")
+        find(host, node, A)
+        node.refused(A, "a", "try later")
+        while len(host.handed) == 1:
+            host.advance(0.01)
+        times.add(round(host.now(), 2))
     assert len(times) > 10
 
 
-def test_a_job_that_could_not_be_taken_goes_to_the_next(host):
+def test_a_job_that_could_not_be_taken_goes_to_another_scheduler_at_once(host):
     node = client_with(host, A, B)
     submit(node, "a")
     first = scheduler_of(host, "a")
-    node.refused(first, "a", "its connections are all taken")
-    host.advance(SETTINGS.ask_s - 0.01)
-    assert len(host.handed) == 1
-    host.advance(0.01)
+    node.refused(first, "a", "try later")
     assert host.handed[1:] == [(other_than(first), "a")]
-    assert host.said == ["its connections are all taken; trying again"]
+    node.refused(other_than(first), "a", "try later")
+    assert len(host.handed) == 2, "both pause"
 
 
 def test_a_job_that_no_scheduler_will_ever_run_fails(host):
@@ -149,7 +147,7 @@ def test_a_job_that_no_scheduler_will_ever_run_fails(host):
     assert list(node.jobs) == ["b"]
 
 
-@pytest.mark.parametrize("what", ["reported", "rejected", "no_room", "refused"])
+@pytest.mark.parametrize("what", ["reported", "rejected", "refused"])
 def test_what_a_scheduler_says_of_a_job_that_it_no_longer_has_is_ignored(host, what):
     node = client_with(host, A, B)
     submit(node, "a")
@@ -244,7 +242,7 @@ def test_whoever_waits_is_told_that_there_is_no_worker(host):
 def test_a_client_that_closes_lets_go_of_all_schedulers(host):
     node = client_with(host, A, B)
     submit(node, *"abcd")
-    node.no_room(*host.handed[0], "try later")
+    node.refused(*host.handed[0], "try later")
     node.close()
     assert sorted(host.hung_up) == [A, B]
     before = len(host.handed), len(host.listings)

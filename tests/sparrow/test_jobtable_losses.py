@@ -78,9 +78,9 @@ def test_the_fourth_loss_fails_the_task_and_says_where():
     assert audit.of_table(table) == []
 
 
-def lose(table, worker, now, unsent=()):
+def lose(table, worker, now, untaken=()):
     """A worker is lost and comes back, and what was postponed is placed."""
-    commands = table.lost(worker, now, unsent)
+    commands = table.lost(worker, now, untaken)
     table.joined(at(worker, str(now + 1)), 1, now + 5.0)
     for second in range(5, 9):
         table.tick(now + second)
@@ -125,7 +125,7 @@ def test_a_task_that_never_left_the_scheduler_never_fails_and_was_not_run_again(
     table = table_with("a")
     table.submitted(spec("RANDOM"), 0.0)
     for attempt in range(1, 11):
-        assert finishes(lose(table, "a", 10.0 * attempt, unsent={("job", 0, attempt)})) == []
+        assert finishes(lose(table, "a", 10.0 * attempt, untaken=[m.Launch("job", 0, attempt, 0.5)])) == []
     assert table.jobs["job"].retried == 0
     says(table, "a", m.Done("job", 0, 11, 0.0, 0.5), now=120.0, life="101.0")
     assert not table.jobs
@@ -137,7 +137,7 @@ def test_the_pauses_double_up_to_a_limit():
     now = 0.0
     for attempt in range(1, 8):
         worker = table.jobs["job"].tasks[0].worker
-        table.lost(worker, now, {("job", 0, attempt)})
+        table.lost(worker, now, [m.Launch("job", 0, attempt, 0.5)])
         table.joined(at(worker), 1, now)
         lost_at_s = now
         while table.jobs["job"].tasks[0].state != PLACED:
@@ -326,6 +326,8 @@ def test_questions_about_what_is_held_stay_small_and_still_confirm_everything_in
     table, queue = table_with("a"), WorkQueue(slots=1)
     many = 3 * RECONCILE.max_named
     table.submitted(spec("RANDOM", *[9.0] * many), 0.0)
+    while table.has_work:
+        table.work(0.0)
     queue.received(S1, [m.Launch("stale", task, 1, 9.0) for task in range(many)], 0.0)
     named, held = set(), set()
     now = 5.0

@@ -153,14 +153,23 @@ def test_the_name_server_is_looked_at_once_a_second_and_less_often_when_that_tak
     for _ in range(3):
         scheduler.look()
     scheduler.host.advance(SETTINGS.refresh_s)
-    scheduler.see(took_s=0.1)
+    scheduler.see(took_s=0.05)
     looks = len(scheduler.host.listings)
-    scheduler.host.advance(SETTINGS.refresh_share * 0.1 - 0.01)
+    scheduler.host.advance(SETTINGS.refresh_share * 0.05 - 0.01)
     assert len(scheduler.host.listings) == looks
     scheduler.host.advance(0.01)
     assert len(scheduler.host.listings) == looks + 1
     scheduler.host.advance(100.0)
     assert len(scheduler.host.listings) == looks + 1, "one at a time"
+
+
+def test_a_name_server_that_was_slow_once_is_looked_at_again_soon():
+    scheduler = Scheduler()
+    scheduler.host.advance(SETTINGS.refresh_s)
+    scheduler.see(took_s=2.0)
+    looks = len(scheduler.host.listings)
+    scheduler.host.advance(SETTINGS.refresh_most_s)
+    assert len(scheduler.host.listings) == looks + 1
 
 
 def test_a_name_server_that_is_away_changes_nothing_and_is_asked_again():

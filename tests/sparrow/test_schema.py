@@ -184,6 +184,7 @@ def a_job(rng):
         "incarnation": "i",
         "method": "BATCH",
         "uptime_s": 1.0,
+        "has_workers": True,
         "now": 1.0,
         "open_jobs": 1,
         "open_tasks": {"running": 1, "waiting": 0},

@@ -196,12 +196,14 @@ def test_a_worker_that_leaves_hands_back_all_but_what_ends_soon():
     assert worker.told() == [m.Leave([("job", 1, 1)])]
     assert worker.told(S2) == [m.Leave([])]
     assert worker.host.noted("info") == ["hands back 1 running tasks, ends 1"]
-    assert not worker.node.has_left
+    assert worker.host.goodbyes == 0
     worker.host.advance(SETTINGS.finish_s)
     worker.end(("job", 1, 1))
-    assert not worker.node.has_left, "its end is not told yet"
+    assert worker.host.goodbyes == 0, "its end is not told yet"
     assert worker.told()[1:] == [m.Done("job", 1, 1, 0.0, SETTINGS.finish_s)]
-    assert worker.node.has_left
+    worker.host.advance(SETTINGS.leaving_look_s)
+    assert worker.host.goodbyes == 1
+    assert worker.host.timers == []
 
 
 def test_schedulers_that_have_given_nothing_are_told_too():
@@ -209,10 +211,23 @@ def test_schedulers_that_have_given_nothing_are_told_too():
     worker.hears()
     worker.node.leave([(S1, URI), (S2, None)])
     assert list(worker.node.links) == [S1, S2]
-    assert not worker.node.has_left
+    assert worker.host.goodbyes == 0
     worker.host.let_in(worker.node.links[S2], incarnation=S2.incarnation)
     assert worker.told(S1) == worker.told(S2) == [m.Leave([])]
-    assert worker.node.has_left
+    worker.host.advance(SETTINGS.leaving_look_s)
+    assert worker.host.goodbyes == 1
+    assert worker.host.timers == []
+
+
+def test_a_worker_leaves_though_a_scheduler_does_not_answer():
+    worker = Worker()
+    worker.hears(launch(0, SETTINGS.finish_s / 2))
+    worker.node.leave([(S2, None)])
+    worker.host.advance(SETTINGS.finish_s + SETTINGS.goodbye_s - 0.01)
+    assert worker.host.goodbyes == 0
+    worker.host.advance(0.02)
+    assert worker.host.goodbyes == 1
+    assert sorted(worker.host.hung_up) == [S1.name, S2.name]
 
 
 def test_nothing_is_taken_after_leaving():

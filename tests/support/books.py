@@ -13,6 +13,7 @@ LATE = "BATCH+LATE_BINDING"
 S1, S2 = Address("sparrow.scheduler.1", "a"), Address("sparrow.scheduler.2", "b")
 SETTINGS = SchedulerSettings()
 RECONCILE = ReconcileSettings()
+TRANSIENT = ("_rng", "budget")  # what changes though nothing has happened to jobs or workers
 
 
 def says_of_itself(name, life="1", uri=None):
@@ -64,12 +65,12 @@ def hears(queue, *messages, now=0.0, owner=S1):
 
 def state_of(book):
     """All that a book remembers, to be compared with a later state of it."""
-    return repr(sorted((name, _plain(value)) for name, value in vars(book).items() if name != "_rng"))
+    return repr(sorted((name, _plain(value)) for name, value in vars(book).items() if name not in TRANSIENT))
 
 
 def _plain(value):
     if isinstance(value, dict):
-        return [(key, _plain(each)) for key, each in value.items()]
+        return [(key, _plain(each)) for key, each in value.items() if key not in TRANSIENT]
     if isinstance(value, (list, tuple)) or type(value).__name__ == "deque":
         return [_plain(each) for each in value]
     if hasattr(value, "__slots__") and not isinstance(value, (str, tuple)):

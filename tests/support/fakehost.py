@@ -91,6 +91,7 @@ class FakeHost(FakeTime):
         self.ended_jobs = []
         self.runs = []  # in slots: (owner, run, duration)
         self.greetings = []  # (scheduler, uri)
+        self.goodbyes = 0  # how often the node has left
         self._touched = {}
 
     # What a link asks
@@ -176,6 +177,9 @@ class FakeHost(FakeTime):
 
     def empty_run(self, owner, run):
         """A task of no length."""
+
+    def left(self):
+        self.goodbyes += 1
 
     def greet(self, scheduler, uri):
         self.greetings.append((scheduler, uri))

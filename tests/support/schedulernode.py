@@ -38,9 +38,10 @@ class Scheduler:
     def link(self, worker):
         return self.node.links[worker]
 
-    def see(self, *workers, port=1, took_s=0.001):
-        """The name server says that these are there."""
-        self.node.names_seen({WORKERS + worker: f"PYRO:{WORKERS + worker}@127.0.0.1:{port}" for worker in workers}, took_s)
+    def see(self, *workers, port=1, took_s=0.0):
+        """The name server says, after so much time, that these are there."""
+        self.host.now_s += took_s
+        self.node.names_seen({WORKERS + worker: f"PYRO:{WORKERS + worker}@127.0.0.1:{port}" for worker in workers})
         self.host.settle()
 
     def look(self, *workers, **options):

@@ -1,0 +1,273 @@
+"""``Placer``, the part of a job table that places tasks: rounds of probes, launches, reservations and their cancellation.
+
+Nothing here takes long at a time, whatever the size of a job: an event places, reserves or cancels at most ``max_at_once`` tasks.
+What is left is ``unfinished``: the jobs take turns in it, ``max_at_once`` tasks each, between other events. All tasks of a job
+share its probes all the same, so that the result is that of placing them at once. Only a worker that has gone meanwhile is not
+used, and the tasks that it was to get are placed again.
+"""
+
+from __future__ import annotations
+
+import random
+from itertools import islice
+
+from src.sparrow import messages as m
+from src.sparrow.commands import SchedulerCommand as Command
+from src.sparrow.commands import Send
+from src.sparrow.jobs import PLACED, Job, Reservations, Round, Sampler, WorkerEntry
+from src.sparrow.placement import PER_TASK, PROBE_RATIO
+from src.sparrow.settings import SchedulerSettings
+from src.sparrow.tally import Tally
+
+
+class Placer:
+    """Places the tasks of one scheduler's jobs on its ``workers``. Times are seconds of its node's clock."""
+
+    def __init__(self, rng: random.Random, settings: SchedulerSettings, workers: dict[str, WorkerEntry], tally: Tally) -> None:
+        self._rng, self._settings, self._workers, self._tally = rng, settings, workers, tally
+        self.sampler = Sampler()
+        self.waiting_for_workers: dict[str, Job] = {}  # jobs that had tasks to place when there was no worker
+        self._place_waiting_at_s: float | None = None  # when these jobs are to be placed; None while there is no worker
+        self.reservations_made = 0  # the next number: none is used twice, even for a job that is submitted again after its end
+        self.unfinished: dict[str, Job] = {}  # jobs that have their turns
+        self.budget = 0  # how much this event may still do
+        self._asking: dict[tuple[str, int], tuple[Job, Round]] = {}  # rounds that wait for loads, by deadline
+
+    def begin(self) -> None:
+        """An event begins."""
+        self.budget = self._settings.max_at_once
+
+    # Events
+
+    def place(self, job: Job, tasks: list[int], now: float, out: list[Command]) -> None:
+        """Places these unplaced tasks by the method of the job, or begins to. If there is no worker, they wait for one."""
+        late, workers = job.method.late_binding, self.sampler.names
+        if late or not workers:
+            job.unplaced.extend(tasks)
+        if not workers:
+            self.waiting_for_workers[job.id] = job
+            return
+        if late:
+            self._choose_reservations(job)
+        else:
+            job.rounds[job.rounds_begun] = Round(job.rounds_begun, tasks)
+            job.rounds_begun += 1
+        self.go_on(job, now, out)
+
+    def go_on(self, job: Job, now: float, out: list[Command]) -> None:
+        """Does what is to be done for this job, or as much as this event may; the rest is done when it has its turn."""
+        if job.id not in self.unfinished and (self.budget <= 0 or self._advance(job, now, out)):
+            self.unfinished[job.id] = job
+
+    def turn(self, now: float, out: list[Command]) -> Job:
+        """Gives the job that has waited longest a turn, and returns it. There must be one in ``unfinished``."""
+        job = self.unfinished.pop(next(iter(self.unfinished)))
+        if self._advance(job, now, out):
+            self.unfinished[job.id] = job
+        return job
+
+    def load_arrived(self, job: Job, load: m.Load, worker: str, now: float, out: list[Command]) -> None:
+        """A worker has answered a probe."""
+        round_ = job.rounds.get(load.round)
+        if round_ is not None and worker in round_.waiting:
+            round_.waiting.discard(worker)
+            round_.loads[worker] = load.load
+            if not round_.waiting and (job.id, round_.number) in self._asking:
+                self._decide(job, round_, now, out)
+
+    def withdraw_probes(self, worker: str, now: float, out: list[Command]) -> None:
+        """Stops waiting for the loads that were asked of this worker. Rounds that wait for no other worker end."""
+        for job, round_ in [asking for asking in self._asking.values() if worker in asking[1].waiting]:
+            round_.waiting.discard(worker)
+            if not round_.waiting:
+                self._decide(job, round_, now, out)
+
+    def worker_joined(self, worker: str, now: float) -> None:
+        """This worker may get tasks from now on."""
+        self.sampler.add(worker)
+        if self.waiting_for_workers and self._place_waiting_at_s is None:
+            self._place_waiting_at_s = now + self._settings.gather_s
+
+    def tick(self, now: float, out: list[Command]) -> None:
+        """Places jobs that have waited for a worker, and ends rounds whose time is over."""
+        if self._place_waiting_at_s is not None and now >= self._place_waiting_at_s:
+            self._place_waiting(now, out)
+        late = []
+        for asking in self._asking.values():
+            if now < asking[1].deadline_s:
+                break
+            late.append(asking)
+        for job, round_ in late:
+            self._decide(job, round_, now, out)
+
+    def ended(self, job: Job) -> None:
+        """This job has ended."""
+        self.unfinished.pop(job.id, None)
+        self.waiting_for_workers.pop(job.id, None)
+
+    def placed(self, job: Job, index: int, worker: WorkerEntry, now: float, started_s: float | None = None) -> None:
+        """A worker gets this task, which has started there if ``started_s`` says when."""
+        task = job.tasks[index]
+        task.state, task.worker, task.placed_s, task.started_s = PLACED, worker.address.name, now, started_s
+        task.attempt += 1
+        worker.runs[job.id, index] = now
+
+    def end_reservation(self, job: Job, number: int) -> WorkerEntry | None:
+        """Ends a reservation. Returns its worker, unless that is lost."""
+        worker = self._workers.get(job.reserved.pop(number))
+        return worker if worker is not None and worker.reservations.pop((job.id, number), None) is not None else None
+
+    # Steps
+
+    def _advance(self, job: Job, now: float, out: list[Command]) -> bool:
+        """Does what is to be done for this job, as far as the budget goes. Returns whether something is left."""
+        for round_ in [round_ for round_ in job.rounds.values() if round_.is_ready]:
+            if self.budget > 0:
+                self._advance_round(job, round_, now, out)
+        if job.to_reserve:
+            self._reserve(job, now, out)
+        if job.reserved and not job.unplaced:
+            self._cancel(job, now, out)
+        if self.budget > 0:
+            return False
+        return bool(job.to_reserve or (job.reserved and not job.unplaced)) or any(one.is_ready for one in job.rounds.values())
+
+    def _advance_round(self, job: Job, round_: Round, now: float, out: list[Command]) -> None:
+        if round_.is_probing:
+            self._probe(job, round_, now, out)
+        if round_.is_placing and self.budget > 0:
+            self._launch(job, round_, now, out)
+
+    def _probe(self, job: Job, round_: Round, now: float, out: list[Command]) -> None:
+        """Samples workers for the tasks of a round, or for the next ones if each task has probes of its own."""
+        method, todo, workers = job.method, len(round_.tasks), self.sampler.names
+        if method.samples == PER_TASK:
+            if todo > self.budget and round_.workers is None:
+                round_.workers = list(workers)  # each part is to have as many probes for a task
+            workers = workers if round_.workers is None else round_.workers
+            todo = min(todo - round_.probed_tasks, self.budget)
+        probed = method.probe(todo, workers, self._rng)
+        round_.probed = round_.probed + probed if round_.probed else probed
+        round_.probed_tasks += todo
+        self.budget -= len(probed)
+        if not method.needs_loads:
+            round_.chosen = iter(method.place(todo, probed, {}, self._rng))
+            return
+        self._count(job, "probes", len(probed))
+        probe = m.Probe(job.id, round_.number)
+        for name in dict.fromkeys(probed):
+            if name not in round_.asked and name in self._workers:
+                round_.asked.add(name)
+                round_.waiting.add(name)
+                out.append(Send(self._workers[name].address, probe))
+        if not round_.is_probing:
+            round_.deadline_s = now + self._settings.probe_timeout_s
+            self._asking[job.id, round_.number] = job, round_
+            if round_.workers is not None:  # some may have gone since the first part
+                round_.waiting = {name for name in round_.waiting if name in self.sampler}
+            if not round_.waiting:
+                self._decide(job, round_, now, out)
+
+    def _decide(self, job: Job, round_: Round, now: float, out: list[Command]) -> None:
+        """All loads have arrived, or no more are waited for: the tasks can be placed. Samples again if there are none."""
+        del self._asking[job.id, round_.number]
+        round_.loads = {worker: load for worker, load in round_.loads.items() if worker in self.sampler}
+        if not round_.loads:
+            del job.rounds[round_.number]
+            self.place(job, list(round_.tasks), now, out)
+            return
+        round_.chosen = iter(())
+        if job.method.samples != PER_TASK:
+            round_.chosen = iter(job.method.place(len(round_.tasks), round_.probed, round_.loads, self._rng))
+        self.go_on(job, now, out)
+
+    def _launch(self, job: Job, round_: Round, now: float, out: list[Command]) -> None:
+        """Launches the tasks of a round, or the next ones."""
+        tasks = list(islice(round_.tasks, self.budget))
+        probed, loads = round_.probed, round_.loads
+        if job.method.samples == PER_TASK:
+            each = len(probed) // round_.probed_tasks
+            if len(tasks) < round_.probed_tasks:
+                first = (round_.probed_tasks - len(round_.tasks)) * each
+                probed = probed[first : first + each * len(tasks)]
+                loads = dict(loads)
+            chosen = job.method.place(len(tasks), probed, loads, self._rng)
+            for name in chosen if len(tasks) < len(round_.tasks) else ():
+                round_.loads[name] += 1
+        else:
+            assert round_.chosen is not None
+            chosen = list(islice(round_.chosen, len(tasks)))
+            probed = probed if job.method.needs_loads else chosen
+        job.decided(tasks, probed, loads, chosen)
+        again = []
+        for index, name in zip(tasks, chosen):
+            if name not in self.sampler:
+                again.append(index)
+                continue
+            worker = self._workers[name]
+            self.placed(job, index, worker, now)
+            task = job.tasks[index]
+            out.append(Send(worker.address, m.Launch(job.id, index, task.attempt, task.duration_s)))
+        round_.remove(len(tasks))
+        self.budget -= len(tasks)
+        if not round_.tasks:
+            del job.rounds[round_.number]
+        if again:
+            self.place(job, again, now, out)
+
+    def _choose_reservations(self, job: Job) -> None:
+        """Chooses workers until there are d reservations for each task that waits for one (d: the probe ratio)."""
+        short = PROBE_RATIO * len(job.unplaced) - len(job.reserved) - len(job.to_reserve)
+        if short > 0:
+            job.to_reserve.extend(job.method.probe(-(-short // PROBE_RATIO), self.sampler.names, self._rng))
+
+    def _reserve(self, job: Job, now: float, out: list[Command]) -> None:
+        """Makes the reservations that were chosen, or the next ones; none if no task waits for them any more."""
+        if not job.unplaced:
+            job.to_reserve.clear()
+            return
+        gone, made = 0, list[str]()
+        first = self.reservations_made
+        while job.to_reserve and self.budget > 0:
+            self.budget -= 1
+            name = job.to_reserve.popleft()
+            if name not in self.sampler:
+                gone += 1
+                continue
+            worker, number = self._workers[name], self.reservations_made
+            self.reservations_made += 1
+            made.append(name)
+            job.reserved[number] = name
+            worker.reservations[job.id, number] = now
+            out.append(Send(worker.address, m.Reserve(job.id, number)))
+        if made:
+            job.reservations.append(Reservations(first, made, now))
+        self._count(job, "reservations", len(made))
+        if gone:
+            self.place(job, [], now, out)
+
+    def _cancel(self, job: Job, now: float, out: list[Command]) -> None:
+        """Cancels reservations of a job with no task that waits for one (proactive cancellation, section 3.6), or the next ones."""
+        numbers = list(islice(job.reserved, max(0, self.budget)))
+        job.take_back(numbers, False, now)
+        self.budget -= len(numbers)
+        self._count(job, "cancellations", len(numbers))
+        for number in numbers:
+            worker = self.end_reservation(job, number)
+            if worker is not None:
+                out.append(Send(worker.address, m.Cancel(job.id, number)))
+
+    def _place_waiting(self, now: float, out: list[Command]) -> None:
+        """Places the tasks that have waited for the first worker."""
+        self._place_waiting_at_s = None
+        starving, self.waiting_for_workers = self.waiting_for_workers, {}
+        for job in starving.values():
+            tasks: list[int] = []
+            if not job.method.late_binding:
+                tasks = list(job.unplaced)
+                job.unplaced.clear()
+            self.place(job, tasks, now, out)
+
+    def _count(self, job: Job, what: str, by: int) -> None:
+        if by:
+            self._tally.counts[job.method.name][what] += by

@@ -1,0 +1,61 @@
+"""No step of a scheduler or of a worker keeps its event loop for long, whatever the size of a job: measured in real processes."""
+
+import contextlib
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from scripts.testbed.local_cluster import ROOT, LocalCluster
+from src.sparrow.jobspec import MAX_TASKS
+from src.SparrowClient import SparrowClient
+
+PROBE = ROOT / "scripts" / "testbed" / "longest_step.py"
+LONGEST_S = 0.05
+WORKERS = ("a", "b")
+
+
+def busy_s():
+    """Returns the CPU time of a fixed piece of work: what else the machine does makes all steps longer."""
+    began_s = time.thread_time()
+    sum(i % 7 for i in range(500_000))
+    return time.thread_time() - began_s
+
+
+@contextlib.contextmanager
+def measured(folder, nameserver):
+    """Scheduler and workers with the probe in them. At the end the folder has a file for each."""
+    programs = {"scheduler": ["Scheduler.py"], **{name: ["Worker.py", "--slots", "100", "--name", name] for name in WORKERS}}
+    processes = []
+    try:
+        for name, (program, *arguments) in programs.items():
+            command = [sys.executable, str(PROBE), str(folder / name), str(ROOT / "src" / program), *arguments]
+            processes.append(subprocess.Popen([*command, "--nameserver", nameserver], stderr=subprocess.DEVNULL))
+        yield
+    finally:
+        for process in reversed(processes):
+            process.send_signal(signal.SIGTERM)
+        for process in processes:
+            process.wait(30)
+
+
+def run_job(nameserver):
+    with SparrowClient(nameserver) as client:
+        return client.run("CHOOSE_TWO", 1, MAX_TASKS, 0.0001, 0.0001, timeout_s=200)
+
+
+@pytest.mark.timeout(240)
+def test_no_step_takes_long_with_the_largest_job(tmp_path):
+    """CHOOSE_TWO samples most. A step may take three times as long as it should, since the processor's caches are shared too."""
+    quiet_s = min(busy_s() for _ in range(5))
+    with LocalCluster(workers=0, schedulers=0) as cluster, measured(tmp_path, cluster.nameserver):
+        (report,) = run_job(cluster.nameserver)
+    assert len(report.tasks) == MAX_TASKS
+    assert not report.failed
+    slower = max(1.0, min(busy_s() for _ in range(5)) / quiet_s)
+    for name in ("scheduler", *WORKERS):
+        longest = json.loads((tmp_path / name).read_text(encoding="utf-8"))
+        assert not [(took_s, what) for took_s, what in longest if took_s > 3 * LONGEST_S * slower], name
