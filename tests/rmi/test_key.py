@@ -208,7 +208,7 @@ def test_a_stranger_on_the_ports_of_dead_workers_gets_nobodys_confidence(tmp_pat
             eventually(lambda: all(len(squatter.answers) > 1 for squatter in squatters), 20)
             done = client(cluster, "BATCH+LATE_BINDING", 3, 4, 0.01, "--json", "--key-file", path)
             assert done.returncode == 0, done.stderr
-            assert set(cluster.stats()["workers"]) == {"host3"}
+            eventually(lambda: set(cluster.stats()["workers"]) == {"host3"})
         finally:
             for squatter in squatters:
                 squatter.close()
