@@ -250,6 +250,7 @@ class Channel(asyncio.BufferedProtocol):
             self._take(*answer)
             if self.closed:
                 return
+            self._unfinished.has(0)
         partial = self._frames.partial_bytes
         if (partial or self._unfinished.partial_bytes) and not self.closed:
             self._unfinished.has(partial)

@@ -133,12 +133,12 @@ class Connection(asyncio.BufferedProtocol, Newcomer):
 
     def take_turn(self, until: float) -> bool:
         """Answer the messages that are whole, until this time. Returns whether more may be. An error closes this connection."""
-        frames, session, more = self._frames, self.session, False
+        frames, session, more, answered = self._frames, self.session, False, False
         if self._transport.is_closing():
             return False
         try:
             while (frame := frames.next()) is not None:
-                self._frame = frame
+                self._frame, answered = frame, True
                 if session is not None:
                     session.check(frame)
                 if self.known:
@@ -165,14 +165,14 @@ class Connection(asyncio.BufferedProtocol, Newcomer):
             log.exception("closing the connection from %s:%s after an unexpected error", *self._address[:2])
             self._transport.abort()
         else:
-            self._turn_ended(more)
+            self._turn_ended(more, answered)
         return more
 
-    def _turn_ended(self, more: bool) -> None:
-        """Watch over what is left, and read on if that is no whole message."""
+    def _turn_ended(self, more: bool, answered: bool) -> None:
+        """Watch over what is left, and read on if that is no whole message. Each message has its own time, from its first byte."""
         partial = self._frames.partial_bytes
         unfinished = partial > 0 and not more
-        if unfinished != (self._deadline_timer is not None) and self.known:
+        if (unfinished != (self._deadline_timer is not None) or unfinished and answered) and self.known:
             self._set_deadline(self._settings.message_timeout_s if unfinished else None)
         if partial or self.partial_bytes:
             self.daemon.on_partial_message(self, partial)

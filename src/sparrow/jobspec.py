@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from hashlib import blake2b
 from typing import NamedTuple
 
-from src.sparrow.checks import MAX_DURATION_S, identifier, seconds
+from src.sparrow.checks import MAX_DURATION_S, identifier, seconds, shown
 from src.sparrow.messages import parsed
 from src.sparrow.packing import SECONDS, pack, unpack
 
@@ -59,23 +59,23 @@ class JobSpec(NamedTuple):
         """
         fields = parsed(job) if isinstance(job, str) else job
         if not isinstance(fields, dict):
-            raise TypeError(f"a job must be a dict with id and durations_s, not {fields!r:.60}")
+            raise TypeError(f"a job must be a dict with id and durations_s, not {shown(fields)}")
         unknown = [key for key in fields if key not in FIELDS]
         if unknown:
-            raise ValueError(f"unknown field {unknown[0]!r:.60} in a job: it has {', '.join(FIELDS)}")
+            raise ValueError(f"unknown field {shown(unknown[0])} in a job: it has {', '.join(FIELDS)}")
         durations = fields.get("durations_s")
         packed = isinstance(durations, str)
         if packed:
             durations = unpack(SECONDS, durations, "durations_s of a job")
         elif not isinstance(durations, (list, tuple)):
-            raise TypeError(f"durations_s of a job must be a list of seconds, not {durations!r:.60}")
+            raise TypeError(f"durations_s of a job must be a list of seconds, not {shown(durations)}")
         if not 1 <= len(durations) <= MAX_TASKS:
             raise ValueError(f"a job has 1 to {MAX_TASKS} tasks, not {len(durations)}")
         method, wait = fields.get("method"), fields.get("wait", True)
         if method is not None and type(method) is not str:
-            raise TypeError(f"method of a job must be a string, not {method!r:.60}")
+            raise TypeError(f"method of a job must be a string, not {shown(method)}")
         if type(wait) is not bool:
-            raise TypeError(f"wait of a job must be true or false, not {wait!r:.60}")
+            raise TypeError(f"wait of a job must be true or false, not {shown(wait)}")
         return cls(identifier(fields.get("id"), "id of a job"), _checked(durations, packed), method, wait, packed)
 
 

@@ -30,11 +30,12 @@ from collections.abc import Collection, Iterable, Sequence
 from functools import cache
 from typing import Annotated, Any, ClassVar, NamedTuple
 
-from src.sparrow.checks import elapsed, identifier, number, seconds
+from src.sparrow.checks import elapsed, identifier, number, seconds, shown
 from src.sparrow.records import Record
 
 MAX_ROWS = 10_000  # messages in one batch: five times what a link sends, since more would block the event loop for too long
 MAX_LISTS = 2 * MAX_ROWS  # lists and objects in one JSON text: a parsed list takes a hundred bytes for each byte of "[],"
+MAX_VALUES = 250_000  # values and keys in one JSON text, about: a job of 100,000 tasks whose durations are not packed has as many
 MAX_VALUES = 250_000  # values in one JSON text
 
 SCHEDULER = "scheduler"
@@ -53,11 +54,11 @@ class Address(NamedTuple):
 
 def _keys(value: object, name: str, width: int) -> list[Any]:
     if not isinstance(value, list):
-        raise TypeError(f"{name} must be a list, not {value!r:.60}")
+        raise TypeError(f"{name} must be a list, not {shown(value)}")
     keys = []
     for key in value:
         if type(key) not in (list, tuple) or len(key) != width:
-            raise TypeError(f"each of {name} must be a list of {width}, not {key!r:.60}")
+            raise TypeError(f"each of {name} must be a list of {width}, not {shown(key)}")
         keys.append((identifier(key[0], "job"), *(number(part, name) for part in key[1:])))
     return keys
 
@@ -78,7 +79,7 @@ def ages(value: object, name: str) -> list[tuple[Run, float]]:
     Raises TypeError or ValueError, naming the field, if it is anything else.
     """
     if not isinstance(value, list) or not all(type(pair) in (list, tuple) and len(pair) == 2 for pair in value):
-        raise TypeError(f"{name} must be a list of pairs, not {value!r:.60}")
+        raise TypeError(f"{name} must be a list of pairs, not {shown(value)}")
     return [(run, elapsed(age_s, name)) for run, (_, age_s) in zip(runs([pair[0] for pair in value], name), value)]
 
 
@@ -300,15 +301,15 @@ def decode(batch: object, allowed: Collection[str]) -> list[Any]:
     """
     rows = parsed(batch) if isinstance(batch, str) else batch
     if not isinstance(rows, (list, tuple)):
-        raise TypeError(f"a batch must be a list of messages, not {rows!r:.60}")
+        raise TypeError(f"a batch must be a list of messages, not {shown(rows)}")
     if len(rows) > MAX_ROWS:
         raise ValueError(f"a batch holds at most {MAX_ROWS} messages, not {len(rows)}")
     messages = []
     for row in rows:
         if not isinstance(row, (list, tuple)) or not row or type(row[0]) is not str:
-            raise TypeError(f"a message must be a list that begins with its kind, not {row!r:.60}")
+            raise TypeError(f"a message must be a list that begins with its kind, not {shown(row)}")
         if row[0] not in allowed:
-            raise ValueError(f"unexpected message {row[0]!r:.60}: expected one of {', '.join(sorted(allowed))}")
+            raise ValueError(f"unexpected message {shown(row[0])}: expected one of {', '.join(sorted(allowed))}")
         kind = KINDS[row[0]]
         if len(row) != len(kind.checks) + 1:
             raise TypeError(f"{row[0]} takes {len(kind.checks)} fields, not {len(row) - 1}")
@@ -321,6 +322,8 @@ def parsed(text: str) -> object:
     """Returns the value of a JSON text. Raises ValueError if it is not JSON, or is nested too deeply or too large."""
     if text.count("[") + text.count("{") > MAX_LISTS:
         raise ValueError(f"JSON of more than {MAX_LISTS} lists")
+    if text.count(",") + text.count(":") > MAX_VALUES:
+        raise ValueError(f"JSON of more than {MAX_VALUES} values")
     if text.count(",") > MAX_VALUES:
         raise ValueError(f"JSON of more than {MAX_VALUES} values")
     try:

@@ -11,6 +11,8 @@ from array import array
 from base64 import b64decode, b64encode
 from collections.abc import Iterable
 
+from src.sparrow.checks import shown
+
 SECONDS = "d"  # 8 bytes, as IEEE 754 says
 COUNTS = "I"  # 4 bytes: whole numbers from 0
 
@@ -26,7 +28,7 @@ def pack(kind: str, numbers: Iterable[float]) -> str:
 def unpack(kind: str, text: object, name: str) -> array[float]:
     """Returns the numbers in a text. Raises TypeError or ValueError, which begin with ``name``, if it is not such a text."""
     if not isinstance(text, str):
-        raise TypeError(f"{name} must be packed numbers, not {text!r:.60}")
+        raise TypeError(f"{name} must be packed numbers, not {shown(text)}")
     numbers: array[float] = array(kind)
     try:
         numbers.frombytes(b64decode(text, validate=True))

@@ -25,6 +25,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import TypeVar
 
+from src.sparrow.checks import shown
 from src.sparrow.reports import COLOURS, MethodInfo
 
 PROBE_RATIO = 2  # d, the workers sampled for each task (paper, section 3.6: 2 is enough up to 90 % load)
@@ -116,7 +117,7 @@ class Registry(Mapping[str, Method]):
         if method is None:
             alike = get_close_matches(name[:64].upper(), self._methods, 1) if isinstance(name, str) else ()
             meant = f" (did you mean {alike[0]}?)" if alike else ""
-            raise ValueError(f"unknown method {name!r:.60}{meant}: choose one of {', '.join(self._methods)}")
+            raise ValueError(f"unknown method {shown(name)}{meant}: choose one of {', '.join(self._methods)}")
         return method
 
     def names(self) -> list[str]:

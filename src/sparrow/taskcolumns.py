@@ -11,6 +11,7 @@ from array import array
 from collections.abc import Iterator, Sequence
 from typing import Any, overload
 
+from src.sparrow.checks import shown
 from src.sparrow.packing import COUNTS, SECONDS, pack, unpack
 from src.sparrow.reports import Report, ReportedTask
 
@@ -103,12 +104,12 @@ def decode(text: object) -> Report:
     """Returns the report in such a text. Raises TypeError or ValueError if it is none, or if its columns do not fit together."""
     report = json.loads(text) if isinstance(text, str) else text
     if not isinstance(report, dict):
-        raise TypeError(f"a report must be JSON text, not {text!r:.60}")
+        raise TypeError(f"a report must be JSON text, not {shown(text)}")
     packed = report.get("tasks")
     if isinstance(packed, dict):
         workers = packed.get("workers")
         if not isinstance(workers, list) or not all(name is None or isinstance(name, str) for name in workers):
-            raise TypeError(f"workers of a report must be a list of names, not {workers!r:.60}")
+            raise TypeError(f"workers of a report must be a list of names, not {shown(workers)}")
         columns = [unpack(kind, packed.get(name), f"{name} of a report") for name, kind in PACKED.items()]
         if len({len(column) for column in columns}) != 1 or max(columns[0], default=0) >= max(len(workers), 1):
             raise ValueError("the columns of a report do not fit together")

@@ -22,8 +22,8 @@ class FakeScheduler:
         self.name, self.known, self.answers, self.state = name, known, answers, state
         self.asked: list[list[str]] = []
 
-    async def fetch(self, method, ids, with_details, brief):
-        assert (method, with_details, brief) == ("stats", True, True)
+    async def fetch(self, method, ids, with_details, brief, first):
+        assert (method, with_details, brief, first) == ("stats", True, True, 0)
         self.asked.append(json.loads(ids))
         if not self.answers:
             await asyncio.sleep(60)
@@ -178,7 +178,7 @@ def test_only_the_scheduler_of_a_listed_job_is_asked():
 
 def test_one_who_says_what_cannot_be_read_does_not_hide_what_another_knows():
     class Liar(FakeScheduler):
-        async def fetch(self, method, ids, with_details, brief):
+        async def fetch(self, method, ids, with_details, brief, first):
             return '{"details": {"j": {"id": "j"}}}'
 
     assert asyncio.run(reader(Liar("s1"), FakeScheduler("s2", {"j"})).job("j", None))["scheduler"] == "s2"

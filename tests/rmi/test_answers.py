@@ -145,6 +145,28 @@ def test_a_slow_answer_that_ends_in_time_is_taken():
     with_peer(peer, use)
 
 
+def test_each_answer_has_its_own_time_though_the_next_has_begun():
+    async def peer(reader, writer):
+        await welcomed(reader, writer)
+        answers = b""
+        for _ in range(8):
+            _, seq, _ = await read_message(reader)
+            answers += result("x" * 100, seq)
+        size = len(answers) // 8
+        writer.write(answers[:50])
+        for n in range(8):
+            await asyncio.sleep(0.1)
+            writer.write(answers[50 + n * size : 50 + (n + 1) * size])
+        await reader.read(-1)
+
+    async def use(uri):
+        channel = await Channel.open(uri, settings=ChannelSettings(message_timeout_s=0.5))
+        assert await asyncio.gather(*(channel.call("a") for _ in range(8))) == ["x" * 100] * 8
+        channel.close()
+
+    with_peer(peer, use)
+
+
 def test_what_all_peers_together_have_begun_to_send_is_bounded():
     most, each = 20 * MB, 6 * MB
 

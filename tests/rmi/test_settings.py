@@ -114,6 +114,23 @@ def test_a_connection_without_an_unfinished_message_stays():
     served(use, DaemonSettings(greeting_timeout_s=0.1, message_timeout_s=0.1))
 
 
+def test_each_message_has_its_own_time_though_the_next_has_begun():
+    """A peer that sends one message after the other is never without an unfinished one."""
+
+    async def use(uri, daemon):
+        reader, writer = await asyncio.open_connection(*daemon.sock.getsockname())
+        whole = request("repeat", 1)
+        writer.write(GREETING + whole[:30])
+        for _ in range(8):
+            await asyncio.sleep(0.1)
+            writer.write(whole[30:] + whole[:30])
+        assert not reader.at_eof()
+        assert len(daemon.connections) == 1
+        writer.close()
+
+    served(use, DaemonSettings(message_timeout_s=0.5))
+
+
 def test_a_peer_that_does_not_read_its_replies_is_disconnected():
     async def use(uri, daemon):
         _, writer = await asyncio.open_connection(*daemon.sock.getsockname(), limit=2**16)
