@@ -29,6 +29,8 @@ def _serving(answer: Answer) -> Iterator[int]:
         server = await asyncio.start_server(answer, sock=listener)
         await stop
         server.close()
+        for _ in range(5):  # turns of the loop, in which a connection that has just been accepted gets its transport
+            await asyncio.sleep(0)
         others = asyncio.all_tasks() - {asyncio.current_task()}
         for other in others:
             other.cancel()

@@ -91,11 +91,11 @@ class Trial:
         return future
 
     def stats(self, scheduler: int = 1) -> dict[str, Any]:
-        """Returns the brief stats of that scheduler, over a connection that is kept; empty while it cannot be reached."""
+        """Returns the stats of that scheduler, over a connection that is kept; empty while it cannot be reached."""
         try:
             if scheduler not in self._proxies:
                 self._proxies[scheduler] = self.cluster.proxy(f"sparrow.scheduler.{scheduler}")
-            return dict(self._proxies[scheduler].stats([], False, True))
+            return dict(self._proxies[scheduler].stats())
         except Pyro4.errors.PyroError:
             self._proxies.pop(scheduler, None)
             return {}

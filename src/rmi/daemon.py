@@ -185,6 +185,7 @@ class Daemon(Pyro4.core.Daemon):
             why = describe_rejection(None, True, False)
             return session.Greeted(wire.to_bytes(message.MSG_CONNECTFAIL, dump(why), frame.seq), None, None, why)
         if key is None or self._accepts_stock and theirs is session.Protection.STOCK:
+            _forget_annotations()
             if self._handshake(connection):
                 return session.Greeted(b"", None, connection.peer, "")
             if key is not None and session.has_stock_signature(frame, key):
@@ -240,8 +241,9 @@ class Daemon(Pyro4.core.Daemon):
         elif not ours or not frame.is_from(self._pyroHmacKey):
             if flags & message.FLAGS_BATCH:  # Pyro4's code for these has no bounds, and answers with source lines
                 raise errors.ProtocolError("a batched call with annotations or other flags is not accepted")
+            _forget_annotations()
             self.handleRequest(connection)
-            _context.annotations = {}  # nothing is kept of what others put there
+            _forget_annotations()  # nothing is kept of what others put there
             return
         context, seq = _context, frame.seq
         context.client, context.seq, context.msg_flags = connection, seq, flags
@@ -310,6 +312,11 @@ class Daemon(Pyro4.core.Daemon):
 
     def _Daemon__deserializeBlobArgs(self, protocolmsg: Any) -> Any:  # noqa: N802
         raise errors.SecurityError("serialized blobs are not accepted")
+
+
+def _forget_annotations() -> None:
+    """Pyro4's code adds those of the last message that this thread has sent, its signature too, to the next one."""
+    _context.annotations, _context.response_annotations = {}, {}
 
 
 def current_caller() -> dict[str, Any]:

@@ -1,11 +1,12 @@
 """What somebody without the key may do to the messages of a session: each change ends the connection, and none counts."""
 
+import Pyro4
 import pytest
 from Pyro4 import message
 
 from src.rmi import wire
 from src.rmi.errors import LostError
-from src.rmi.serializer import dump_call
+from src.rmi.serializer import dump, dump_call
 from tests.rmi.lines import KEY, Caller, Post, connected, frames, run, session_of
 
 SCHEDULER, WORKER = "sparrow.scheduler.1", "sparrow.worker.host1"
@@ -182,6 +183,22 @@ def test_in_a_session_there_are_only_plain_calls():
             line.protocol.data_received(session_of(caller).seal(message.MSG_INVOKE, data, 1, flags))
             assert line.ended
         assert post.ledger.told == []
+        post.daemon.stop()
+
+    run(scenario)
+
+
+def test_what_a_stock_proxy_of_this_thread_has_received_is_in_no_answer_of_a_daemon():
+    """A signature, for example: Pyro4 keeps the annotations of the last answer, and adds them to the next message."""
+
+    async def scenario():
+        post = Post(key=None)
+        line = post.accept()
+        Pyro4.current_context.response_annotations = {"HMAC": bytes(20)}
+        line.protocol.data_received(wire.to_bytes(message.MSG_CONNECT, dump({"handshake": "hello", "object": WORKER}), 0))
+        (answer,) = frames(line.take())
+        assert answer.kind == message.MSG_CONNECTOK
+        assert b"HMAC" not in answer.data
         post.daemon.stop()
 
     run(scenario)
