@@ -17,7 +17,7 @@ from tests.support.chaos import chaos, crammed, racks, readable, wrong_in_any
 
 RUNS = 2_000
 CHUNK = 25
-RACKS = 100
+RACKS = 60
 CRAMMED = 50
 
 
