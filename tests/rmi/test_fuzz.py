@@ -24,44 +24,11 @@ from src.sparrow.jobspec import MAX_TASKS, JobSpec
 from src.sparrow.jobtable import JobTable
 from src.sparrow.messages import Address
 from src.Worker import Worker
+from tests.rmi.lines import Line
 
 ANSWERS = {message.MSG_CONNECTOK, message.MSG_CONNECTFAIL, message.MSG_RESULT, message.MSG_PING}
 MUTANTS = 3_500  # at each of three targets: 10,500 with the key, and as many without
 KEYS = pytest.mark.parametrize("key", [None, b"the key"], ids=["open", "with a key"])
-
-
-class Wire(asyncio.Transport):
-    """Stands where asyncio's transport and its socket are, and keeps what is written."""
-
-    def __init__(self, protocol):
-        super().__init__()
-        self.protocol = protocol
-        self.written = b""
-        self.ended = False
-        protocol.connection_made(self)
-
-    def get_extra_info(self, name, default=None):
-        return {"peername": ("127.0.0.1", 9), "socket": self}.get(name, default)
-
-    def setsockopt(self, *option):
-        pass
-
-    def get_write_buffer_size(self):
-        return 0
-
-    def is_closing(self):
-        return self.ended
-
-    def write(self, data):
-        assert not self.ended
-        self.written += data
-
-    def close(self):
-        if not self.ended:
-            self.ended = True
-            self.protocol.connection_lost(None)
-
-    abort = close
 
 
 async def nobody(*arguments):
@@ -143,7 +110,7 @@ def test_mutants_to_a_daemon(caplog, kind, key):
         closed = 0
         for number in range(MUTANTS):
             connection = Connection(daemon)
-            line = Wire(connection)
+            line = Line(connection)
             if number % 5:
                 within = await greeted(connection, line, service, parts[0], key)
                 connection.data_received(mutator.mutant(within))
@@ -176,7 +143,7 @@ async def had_its_turn(connection):
 
 async def still_serves(daemon, service, key):
     connection = Connection(daemon)
-    line = Wire(connection)
+    line = Line(connection)
     within = await greeted(connection, line, service, mutations.greeting(), key)
     method = "stats" if isinstance(service, Scheduler) else "find_load"
     connection.data_received(mutations.sealed(mutations.call(service.name, method), 1, within))
@@ -198,7 +165,7 @@ def test_mutants_to_a_channel(caplog, key):
         values = 0
         for number in range(MUTANTS):
             channel = Channel(Pyro4.URI("PYRO:sparrow.worker.host1@127.0.0.1:9"), key)
-            line = Wire(channel)
+            line = Line(channel)
             greeting = asyncio.ensure_future(channel._greet("us"))
             await asyncio.sleep(0)
             within = None
@@ -254,10 +221,10 @@ def test_what_has_begun_on_all_connections_together_is_bounded():
         lines = []
         for _ in range(20):
             connection = Connection(daemon)
-            lines.append(Wire(connection))
+            lines.append(Line(connection))
             connection.data_received(begun + bytes(WireLimits.max_payload_bytes // 2))
             assert sum(one.protocol.partial_bytes for one in lines if not one.ended) <= DaemonSettings.max_total_partial_bytes
-        small = Wire(Connection(daemon))
+        small = Line(Connection(daemon))
         small.protocol.data_received(begun + bytes(1000))
         assert not small.ended  # those who take most have to go
         assert sum(line.ended for line in lines) == 13
