@@ -7,10 +7,11 @@ address counts with all others of its network of 64 bits, since one host has all
 
 from __future__ import annotations
 
-import ipaddress
 from collections import Counter, OrderedDict
 from collections.abc import Iterator
 from typing import Generic, TypeVar
+
+from src.rmi.room import share_of
 
 FRESH = 0  # it has sent no whole request
 IDLE = 1  # its last response has been read
@@ -26,8 +27,8 @@ class Room(Generic[C]):
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._states: list[dict[str, OrderedDict[C, None]]] = [{} for _ in STATES]
-        self._where: dict[C, tuple[str, int]] = {}  # connection -> its address and state
+        self._states: list[dict[bytes, OrderedDict[C, None]]] = [{} for _ in STATES]
+        self._where: dict[C, tuple[bytes, int]] = {}  # connection -> its address and state
         self._counts: Counter[str] = Counter()  # address -> connections
 
     def __len__(self) -> int:
@@ -38,7 +39,7 @@ class Room(Generic[C]):
 
     def enter(self, connection: C, host: str) -> C | None:
         """Takes a new connection from that host. Returns the one that has to go, or None; it may be the new one."""
-        address = network_of(host)
+        address = share_of(host)
         leaving = None
         if len(self._where) >= self._most:
             leaving = self._least_useful(address)
@@ -68,7 +69,7 @@ class Room(Generic[C]):
             if not self._counts[found[0]]:
                 del self._counts[found[0]]
 
-    def _least_useful(self, newcomer: str) -> C | None:
+    def _least_useful(self, newcomer: bytes) -> C | None:
         """Returns the connection to end for one more from ``newcomer``; None if there is none.
 
         One whose response is being made ends only for an address that has fewer connections.
@@ -82,21 +83,8 @@ class Room(Generic[C]):
                     return next(iter(addresses[largest if fewer or state == FRESH else newcomer]))
         return None
 
-    def _drop(self, connection: C, address: str, state: int) -> None:
+    def _drop(self, connection: C, address: bytes, state: int) -> None:
         there = self._states[state][address]
         del there[connection]
         if not there:
             del self._states[state][address]
-
-
-def network_of(host: str) -> str:
-    """Returns what counts as one address: the host, or the network of an IPv6 host."""
-    try:
-        address = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return host
-    if isinstance(address, ipaddress.IPv6Address):
-        if address.ipv4_mapped is not None:
-            return str(address.ipv4_mapped)
-        return str(ipaddress.ip_network((int(address) >> 64 << 64, 64)))
-    return str(address)

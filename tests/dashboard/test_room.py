@@ -4,7 +4,7 @@ import pytest
 
 from src.dashboard.hosts import AllowedHosts
 from src.dashboard.request_head import HeadReader, RefusedRequestError, parsed
-from src.dashboard.room import BUSY, FRESH, IDLE, READING, Room, network_of
+from src.dashboard.room import BUSY, FRESH, IDLE, READING, Room
 
 
 def filled(most, **connections):
@@ -65,21 +65,6 @@ def test_who_has_left_takes_no_room_and_may_leave_again():
     room.move("a0", BUSY)
     assert len(room) == 0
     assert room.enter("new", "b") is None
-
-
-@pytest.mark.parametrize(
-    ("host", "network"),
-    [
-        ("192.0.2.1", "192.0.2.1"),
-        ("2001:db8:1:2:3::1", "2001:db8:1:2::/64"),
-        ("2001:db8:1:2:4::1", "2001:db8:1:2::/64"),
-        ("::ffff:192.0.2.1", "192.0.2.1"),
-        ("fe80::1%eth0", "fe80::/64"),
-        ("", ""),
-    ],
-)
-def test_one_host_has_one_network(host, network):
-    assert network_of(host) == network
 
 
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST.", "lab7", "Lab7", "127.0.0.1", "192.0.2.1", "::1", "2001:db8::1"])
