@@ -1,8 +1,8 @@
 """``Room``: which connections of a web server stay when there are too many. It is pure.
 
 Room for a new connection is made from whoever has been of least use, and of these from the address that has the most connections.
-So one address cannot keep others out: its share is what the others leave, and they can always have as much as it has. An IPv6
-address counts with all others of its network of 64 bits, since one host has all of these.
+So one address cannot keep others out: its share is what the others leave, and they can always have as much as it has. What
+counts as one address is said in ``rmi.room``.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Room(Generic[C]):
         self._most = most
         self._states: list[dict[bytes, OrderedDict[C, None]]] = [{} for _ in STATES]
         self._where: dict[C, tuple[bytes, int]] = {}  # connection -> its address and state
-        self._counts: Counter[str] = Counter()  # address -> connections
+        self._counts: Counter[bytes] = Counter()  # address -> connections
 
     def __len__(self) -> int:
         return len(self._where)
