@@ -125,7 +125,7 @@ def _stopped(trial: Trial, seconds: float) -> float:
     """The tasks run for longer than the worker hangs, so what it reports when it goes on is about tasks that are still open."""
     futures = [trial.submit("BATCH", 6, seconds / 3.5), trial.submit(LATE, 3, seconds / 3.5)]
     victim = "host1"
-    trial.until(lambda: trial.cluster.load(victim) >= 2, f"work on {victim}")
+    trial.until(lambda: trial.stats()["workers"][victim]["runs"] and trial.cluster.load(victim) >= 2, f"work on {victim}")
     trial.break_now()
     trial.cluster.kill(victim, signal.SIGSTOP)
     given_up_s = trial.until_placed_without(victim)

@@ -25,14 +25,18 @@ class Condition:
         workers: Mapping[str, WorkerRow],
         schedulers: Mapping[str, SchedulerRow],
         left: Collection[str] = (),
+        awaited: Collection[str] = (),
     ) -> ClusterView:
         """Returns the present condition. ``now`` is in seconds since 1970.
 
         ``left`` are the workers and schedulers that have given their names back: that they are gone is no fault, unless jobs were
-        open there.
+        open there. ``awaited`` are those that have neither answered nor failed to: who has just begun to ask does not know yet that
+        nobody is there.
         """
-        down = [reason for reason in (_without_schedulers(schedulers), _without_workers(workers, schedulers)) if reason]
-        reasons = [*down, *_about_name_server(nameserver), *_about_schedulers(schedulers, left), *_about_workers(workers, left)]
+        unknown = [] if schedulers and workers else _about_first_answers(nameserver, awaited)
+        missing = [_without_schedulers(schedulers), _without_workers(workers, schedulers)]
+        down = [reason for reason in missing if reason and not unknown]
+        reasons = [*unknown, *down, *_about_name_server(nameserver), *_about_schedulers(schedulers, left), *_about_workers(workers, left)]
         reasons += [row["reason"] for row in (*schedulers.values(), *workers.values()) if row["state"] == "unreadable"]
         state = DOWN if down else DEGRADED if reasons else OK
         if state != self._state:
@@ -61,11 +65,18 @@ def _without_workers(workers: Mapping[str, WorkerRow], schedulers: Mapping[str, 
     return f"No worker {'answers' if workers else 'is there'}{waiting}."
 
 
+def _about_first_answers(nameserver: NameServerView, awaited: Collection[str]) -> list[str]:
+    if nameserver["since"] is None:
+        return ["The name server has not answered yet: what is there is not known."]
+    if awaited:
+        return [f"{_listed(sorted(awaited))} {'has' if len(awaited) == 1 else 'have'} not answered yet: what is there is not known."]
+    return []
+
+
 def _about_name_server(nameserver: NameServerView) -> list[str]:
-    if nameserver["up"]:
+    if nameserver["up"] or nameserver["since"] is None:
         return []
-    since = "" if nameserver["since"] is None else " any more"
-    return [f"The name server does not answer{since}: what runs goes on, but nobody new is found."]
+    return ["The name server does not answer: what runs goes on, but nobody new is found."]
 
 
 def _about_schedulers(schedulers: Mapping[str, SchedulerRow], left_for_good: Collection[str]) -> list[str]:

@@ -189,11 +189,12 @@ class Monitor:
         for target in self._targets():
             target.check_deadline()
         self._forget_gone(now)
+        awaited = [target.name for target in self._targets() if target.state == "new"]
         workers = {name[len(WORKERS) :]: _sampled(target) for name, target in self._workers.items() if target.state != "new"}
         schedulers = {
             name: SampledScheduler(**_member(t), stats=t.answer) for name, t in self._schedulers.items() if t.state != "new"
         }
-        data = build(now, self._nameserver, workers, schedulers, self._memory)
+        data = build(now, self._nameserver, workers, schedulers, self._memory, awaited)
         return Snapshot(
             data=data,
             schedulers={name: target.answer for name, target in self._schedulers.items() if target.state == UP},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -68,8 +68,12 @@ def build(
     workers: Mapping[str, SampledWorker],
     schedulers: Mapping[str, SampledScheduler],
     memory: Memory,
+    awaited: Collection[str] = (),
 ) -> StatsView:
-    """Returns the document, and adds a point to the history. ``now`` is in seconds since 1970."""
+    """Returns the document, and adds a point to the history. ``now`` is in seconds since 1970.
+
+    ``awaited`` are the names of members that have neither answered nor failed to.
+    """
     history, ledger = memory.history, memory.ledger
     up = {name: member.stats for name, member in schedulers.items() if member.state == "up" and member.stats is not None}
     said = [member.stats for member in schedulers.values() if member.stats is not None]
@@ -91,7 +95,7 @@ def build(
     return {
         "now": round(now, 3),
         "nameserver": nameserver,
-        "cluster": memory.condition.view(now, nameserver, rows, scheduler_rows, left),
+        "cluster": memory.condition.view(now, nameserver, rows, scheduler_rows, left, awaited),
         "totals": totals,
         "workers": rows,
         "schedulers": scheduler_rows,

@@ -90,13 +90,14 @@ def details(id="job", tasks=(), **fields):
     return {**head, "decisions": [], "asked": [], "reservations": [], **fields}
 
 
-def build(workers=(), schedulers=(), memory=None, now=NOW, up=True, nameserver=True):
+def build(workers=(), schedulers=(), memory=None, now=NOW, up=True, nameserver=True, since=NOW, awaited=()):
     """A snapshot of workers (name -> sampled) and schedulers (answers of those that are up, or name -> sampled)."""
     sampled = schedulers if isinstance(schedulers, dict) else {one["name"]: scheduler(one) for one in schedulers}
     return snapshot.build(
         now,
-        {"address": "127.0.0.1:9090", "up": up and nameserver, "since": NOW, "error": ""},
+        {"address": "127.0.0.1:9090", "up": up and nameserver, "since": since, "error": ""},
         dict(workers),
         sampled,
         memory or Memory(History()),
+        awaited,
     )

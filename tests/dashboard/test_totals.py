@@ -128,6 +128,17 @@ def test_what_is_wrong_is_said_with_what_follows_from_it(workers, those, state, 
     assert all(reason.endswith(".") for reason in reasons)
 
 
+def test_who_has_just_begun_to_ask_does_not_say_that_nobody_is_there():
+    nobody_yet = cluster(since=None, nameserver=False)
+    assert nobody_yet == ("degraded", ["The name server has not answered yet: what is there is not known."])
+    told, reasons = cluster(workers=UP, awaited=[S2])
+    assert (told, reasons) == ("degraded", [f"{S2} has not answered yet: what is there is not known."])
+    told, reasons = cluster(schedulers=schedulers("up"), awaited=["sparrow.worker.b", "sparrow.worker.a"])
+    assert (told, reasons[0][:53]) == ("degraded", "sparrow.worker.a, sparrow.worker.b have not answered ")
+    assert cluster(workers=UP, schedulers=schedulers("up"), awaited=["sparrow.worker.c"]) == ("ok", []), "one more that joins"
+    assert cluster(workers=UP, schedulers=schedulers("gone"), awaited=["sparrow.worker.c"])[0] == "down"
+
+
 def test_who_has_left_is_no_fault_unless_jobs_were_open_there():
     left = {**UP, "host3": worker(state="gone", registered=False, reason=UNREGISTERED)}
     assert cluster(workers=left, schedulers=schedulers("up"))[0] == "ok"

@@ -49,4 +49,4 @@ def test_the_page_keeps_the_last_picture_while_the_server_is_away(cluster, opene
         dashboard.start()
         one.page.wait_for_selector("#away[hidden]", state="attached")
         eventually(lambda: one.text('[data-figure="workers"] .value') == "3")
-        assert one.text("#live") == "Live"
+        eventually(lambda: one.text("#live") == "Live")
