@@ -36,7 +36,8 @@ class Condition:
         unknown = [] if schedulers and workers else _about_first_answers(nameserver, awaited)
         missing = [_without_schedulers(schedulers), _without_workers(workers, schedulers)]
         down = [reason for reason in missing if reason and not unknown]
-        reasons = [*unknown, *down, *_about_name_server(nameserver), *_about_schedulers(schedulers, left), *_about_workers(workers, left)]
+        reasons = [*unknown, *down, *_about_name_server(nameserver)]
+        reasons += [*_about_schedulers(schedulers, left), *_about_workers(workers, left)]
         reasons += [row["reason"] for row in (*schedulers.values(), *workers.values()) if row["state"] == "unreadable"]
         state = DOWN if down else DEGRADED if reasons else OK
         if state != self._state:
@@ -69,7 +70,8 @@ def _about_first_answers(nameserver: NameServerView, awaited: Collection[str]) -
     if nameserver["since"] is None:
         return ["The name server has not answered yet: what is there is not known."]
     if awaited:
-        return [f"{_listed(sorted(awaited))} {'has' if len(awaited) == 1 else 'have'} not answered yet: what is there is not known."]
+        who = f"{_listed(sorted(awaited))} {'has' if len(awaited) == 1 else 'have'}"
+        return [f"{who} not answered yet: what is there is not known."]
     return []
 
 
