@@ -1,10 +1,15 @@
-"""Clusters of real processes for the tests that need them."""
+"""Settings of all tests, and clusters of real processes for those that need them."""
 
+import hypothesis
 import pytest
 
 from scripts.testbed.dashboard import Dashboard
 from scripts.testbed.local_cluster import LocalCluster
 from tests.support.live import eventually
+
+# A busy machine must not fail a test: what takes long is measured where time is the subject.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 def pytest_generate_tests(metafunc):

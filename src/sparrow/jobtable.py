@@ -163,13 +163,20 @@ class JobTable:
         """
         for message in batch:
             check_known(message, self.jobs, self._ended, self.placer.reservations_made)
-        out = self._begin()
         entry = self.workers.get(worker.name)
-        if entry is not None and entry.address == worker:
-            for message in batch:
-                getattr(self, message.handler)(entry, message, now, out)
-        else:
-            out += [Send(worker, m.NoTask(message.job, message.reservation)) for message in batch if isinstance(message, m.Ask)]
+        if entry is None or entry.address != worker:
+            return [Send(worker, m.NoTask(message.job, message.reservation)) for message in batch if isinstance(message, m.Ask)]
+        return self._take(entry, batch, now)
+
+    def answered(self, worker: Address, answers: Sequence[m.Message], now: float) -> list[Command]:
+        """A worker has answered. What it says of a job that has ended meanwhile has no effect, nor has what a lost worker says."""
+        entry = self.workers.get(worker.name)
+        return [] if entry is None or entry.address != worker else self._take(entry, answers, now)
+
+    def _take(self, worker: WorkerEntry, batch: Sequence[m.Message], now: float) -> list[Command]:
+        out = self._begin()
+        for message in batch:
+            getattr(self, message.handler)(worker, message, now, out)
         return out
 
     def _on_load(self, worker: WorkerEntry, load: m.Load, now: float, out: list[Command]) -> None:

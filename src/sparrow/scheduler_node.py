@@ -265,8 +265,7 @@ class SchedulerNode:
 
     def link_answered(self, link: Link, batch: Sequence[m.Message], answers: Sequence[m.Message]) -> None:
         """A worker has answered a batch, with its load or what it holds."""
-        known = [message for message in answers if not isinstance(message, m.Load) or message.job in self.table.jobs]
-        self._perform(self.table.received(link.peer, known, self._host.now()))
+        self._perform(self.table.answered(link.peer, answers, self._host.now()))
 
     def link_refused(self, link: Link, message: m.Message) -> None:
         """A worker has refused this message. There is nothing to do: the next Reconcile shows the difference."""

@@ -340,7 +340,7 @@ def happen(step, host, link, peer, sent):
         host.fail(link, "not_yet")
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(STEPS, st.sampled_from([1, 2, 10_000]))
 def test_nothing_is_lost_or_comes_out_of_order(steps, largest_batch):
     host, owner, peer = FakeHost(), Owner(), Peer()

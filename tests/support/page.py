@@ -45,7 +45,7 @@ class Watched:
     def __init__(self, browser, origin, size="desktop", scheme="light", **options):
         width, height = SIZES[size]
         self.context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme, **options)
-        self.context.set_default_timeout(8_000)
+        self.context.set_default_timeout(20_000)
         self.page = self.context.new_page()
         self.origin = origin
         self.said: list[str] = []

@@ -125,7 +125,7 @@ def states_in_table(page):
 def test_what_runs_and_what_is_queued_are_told_apart_while_a_job_runs(lively, own_cluster, opened):
     """The scheduler learns from the workers what runs, about a second after it has begun."""
     with SparrowClient(own_cluster.nameserver) as one:
-        job = Job.from_durations([3.5] * 8 + [2.5] * 4)  # on 8 workers: the last 4 have to wait
+        job = Job.from_durations([6.0] * 8 + [4.0] * 4)  # on 8 workers: the last 4 have to wait
         future = one.submit(job, "BATCH")
         id = eventually(lambda: [job["id"] for job in jobs_of(lively, "BATCH") if job["state"] == "running"])[0]
         page = opened(lively, f"#/jobs/{id}").page
@@ -142,7 +142,7 @@ def test_what_runs_and_what_is_queued_are_told_apart_while_a_job_runs(lively, ow
             assert states_in_table(page) == shown
             told = lively.get(f"/sparrow/jobs/{id}")["tasks"]
             assert {number: task["state"] for number, task in enumerate(told)} == shown
-        report = future.result(10)
+        report = future.result(30)
     page.wait_for_function("() => document.querySelectorAll('.timeline > .serve').length === 12")
     assert set(states_in_timeline(page).values()) == {"done"}
     assert report.response_s > 6.0
