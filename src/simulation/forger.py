@@ -24,9 +24,10 @@ def to_worker(rng: random.Random, worker: SimulatedWorker, schedulers: Iterable[
     """Speaks for a scheduler to a worker. Returns a sentence if anything came of it."""
     queue = worker.node.queue
     claimed = rng.choice([scheduler.address for scheduler in schedulers])
-    tasks = [*(running.task for running in queue.running.values()), *(one for one in queue.queue if isinstance(one, QueuedTask))]
+    runs = [running.run for running in queue.running.values()]
+    runs += [entry.run for entry in queue.queue if isinstance(entry, QueuedTask)]
     batches: list[list[m.Message]] = [[], [m.Launch("forged", 0, 1, 1.0), m.Reconcile([], [])], [m.Reserve("forged", 0)]]
-    batches += [[m.Drop(*task.run)] for task in tasks]
+    batches += [[m.Drop(*run)] for run in runs]
     forgery = _forgery(rng, claimed, claimed.name)
     if claimed in worker.node.links and rng.random() < 0.2:  # no stranger, but a predecessor that had been suspended
         forgery = claimed._replace(incarnation=EARLIER), {"name": claimed.name, "incarnation": EARLIER}

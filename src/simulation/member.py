@@ -5,7 +5,6 @@ A member is the host of its node (``sparrow.link.Host``). It makes no decisions:
 
 from __future__ import annotations
 
-import random
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from heapq import heappush
@@ -62,7 +61,7 @@ class Member(Process, ABC):
         self.touched = {}
         if self.world.faultless:
             naming = SimulatedNaming(self.world.nameserver, self, self._naming)
-            self.held = self.world.held_class(naming, self._candidates[0], self.uri, random.Random(), self._naming)
+            self.held = self.world.held_class(naming, self._candidates[0], self.uri, self.world.rng_of_faults, self._naming)
             self.held.certain = True
             self.world.nameserver.names[self.full_name] = self.uri
             self._become(self.held)

@@ -68,10 +68,14 @@ class World:
         """Runs the events up to that time, or until ``stop`` is called or no event is left."""
         events, packets, self.stopped = self.events, self.packets, False
         while (events or packets) and not self.stopped:
-            by_packet = not events or packets and packets[0] < events[0]
-            if (packets if by_packet else events)[0][0] > until_s:
-                break
-            self.now, self.turn, process, life, action, args = packets.popleft() if by_packet else heappop(events)
+            if packets and (not events or packets[0] < events[0]):
+                if packets[0][0] > until_s:
+                    break
+                self.now, self.turn, process, life, action, args = packets.popleft()
+            else:
+                if events[0][0] > until_s:
+                    break
+                self.now, self.turn, process, life, action, args = heappop(events)
             if process.hindered_until_s > self.now and self._is_hindered(process, life, action, args):
                 continue
             if not life or life == process.life:

@@ -231,25 +231,22 @@ class Sampler:
 
     def __init__(self) -> None:
         self.names: list[str] = []
-        self._position: dict[str, int] = {}
-
-    def __contains__(self, name: str) -> bool:
-        return name in self._position
+        self.positions: dict[str, int] = {}  # of each worker in ``names``
 
     def add(self, name: str) -> None:
         """Adds a worker, unless it is there already."""
-        if name not in self._position:
-            self._position[name] = len(self.names)
+        if name not in self.positions:
+            self.positions[name] = len(self.names)
             self.names.append(name)
 
     def remove(self, name: str) -> None:
         """Removes a worker if it is there. The last one of the list takes its position."""
-        position = self._position.pop(name, None)
+        position = self.positions.pop(name, None)
         if position is not None:
             last = self.names.pop()
             if last != name:
                 self.names[position] = last
-                self._position[last] = position
+                self.positions[last] = position
 
 
 def check_known(message: Message, jobs: Mapping[str, Job], ended: Container[str], reservations_made: int) -> None:

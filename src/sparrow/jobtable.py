@@ -174,7 +174,8 @@ class JobTable:
         return [] if entry is None or entry.address != worker else self._take(entry, answers, now)
 
     def _take(self, worker: WorkerEntry, batch: Sequence[m.Message], now: float) -> list[Command]:
-        out = self._begin()
+        out: list[Command] = []
+        self.placer.budget = self._settings.max_at_once
         for message in batch:
             getattr(self, message.handler)(worker, message, now, out)
         return out
@@ -207,15 +208,16 @@ class JobTable:
 
     def _on_done(self, worker: WorkerEntry, done: m.Done, now: float, out: list[Command]) -> None:
         job = self.jobs.get(done.job)
-        task = job.tasks[done.task] if job else None
-        if job is None or task is None or task.attempt != done.attempt or (job.id, done.task) not in worker.runs:
+        if job is None:
+            return
+        task = job.tasks[done.task]
+        if task.attempt != done.attempt or worker.runs.pop((job.id, done.task), None) is None:
             return  # the task was placed again since, or this Done has arrived before
         task.state = DONE
         held_s = max(0.0, now - task.placed_s)  # a worker may report longer times by mistake, which would falsify the statistics
         task.service_s = min(done.service_s, held_s)
         task.wait_s = task.placed_s - job.submitted_s + min(done.queued_s, held_s - task.service_s)
         worker.done += 1
-        del worker.runs[job.id, done.task]
         self._close_task(job, now, out)
 
     def _on_holdings(self, worker: WorkerEntry, held: m.Holdings, now: float, out: list[Command]) -> None:
@@ -296,7 +298,8 @@ class JobTable:
 
     def _close_task(self, job: Job, now: float, out: list[Command]) -> None:
         job.open -= 1
-        self._cancel_what_is_left(job, now, out)
+        if job.reserved:
+            self._cancel_what_is_left(job, now, out)
         if job.open == 0 and not job.reserved:
             if job.num_tasks > self._settings.max_at_once:
                 self.placer.unfinished[job.id] = job  # the report is made in a step of its own

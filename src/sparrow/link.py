@@ -197,8 +197,9 @@ class Link:
 
     def answered(self, answers: Sequence[Message]) -> None:
         """The peer has taken the batch that was under way."""
-        batch, self._under_way, self._uncertain = self._under_way, [], []
-        self._untaken_since_s = None
+        batch, self._under_way = self._under_way, []
+        if self._untaken_since_s is not None:
+            self._untaken_since_s, self._uncertain = None, []
         if self._no_room_since_s is not None and any(message.needs_room for message in batch):
             self._no_room_since_s = None
         if answers:

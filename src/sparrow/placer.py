@@ -164,14 +164,14 @@ class Placer:
             round_.deadline_s = now + self._settings.probe_timeout_s
             self._asking[job.id, round_.number] = job, round_
             if round_.workers is not None:  # some may have gone since the first part
-                round_.waiting = {name for name in round_.waiting if name in self.sampler}
+                round_.waiting = {name for name in round_.waiting if name in self.sampler.positions}
             if not round_.waiting:
                 self._decide(job, round_, now, out)
 
     def _decide(self, job: Job, round_: Round, now: float, out: list[Command]) -> None:
         """All loads have arrived, or no more are waited for: the tasks can be placed. Samples again if there are none."""
         del self._asking[job.id, round_.number]
-        round_.loads = {worker: load for worker, load in round_.loads.items() if worker in self.sampler}
+        round_.loads = {worker: load for worker, load in round_.loads.items() if worker in self.sampler.positions}
         if not round_.loads:
             del job.rounds[round_.number]
             self.place(job, list(round_.tasks), now, out)
@@ -199,9 +199,9 @@ class Placer:
             chosen = list(islice(round_.chosen, len(tasks)))
             probed = probed if job.method.needs_loads else chosen
         job.decided(tasks, probed, loads, chosen)
-        again = []
+        again, present = [], self.sampler.positions
         for index, name in zip(tasks, chosen):
-            if name not in self.sampler:
+            if name not in present:
                 again.append(index)
                 continue
             worker = self._workers[name]
@@ -226,21 +226,19 @@ class Placer:
         if not job.unplaced:
             job.to_reserve.clear()
             return
-        gone, made = 0, list[str]()
+        id, workers, present = job.id, self._workers, self.sampler.positions
+        chosen = [job.to_reserve.popleft() for _ in range(min(len(job.to_reserve), self.budget))]
+        self.budget -= len(chosen)
+        made = [name for name in chosen if name in present]
+        gone = len(chosen) - len(made)
         first = self.reservations_made
-        while job.to_reserve and self.budget > 0:
-            self.budget -= 1
-            name = job.to_reserve.popleft()
-            if name not in self.sampler:
-                gone += 1
-                continue
-            worker, number = self._workers[name], self.reservations_made
-            self.reservations_made += 1
-            made.append(name)
+        for number, name in enumerate(made, first):
+            worker = workers[name]
             job.reserved[number] = name
-            worker.reservations[job.id, number] = now
-            out.append(Send(worker.address, m.Reserve(job.id, number)))
+            worker.reservations[id, number] = now
+            out.append(Send(worker.address, m.Reserve(id, number)))
         if made:
+            self.reservations_made += len(made)
             job.reservations.append(Reservations(first, made, now))
         self._count(job, "reservations", len(made))
         if gone:

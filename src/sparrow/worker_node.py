@@ -64,12 +64,13 @@ class WorkerNode:
         if not scheduler.name.startswith(SCHEDULERS):
             raise ValueError(f"not the name of a scheduler: {scheduler.name!r} (they begin with {SCHEDULERS})")
         check_speaker(greeting, scheduler.name, scheduler.incarnation)
-        if scheduler not in self.links and self._is_outdated(scheduler):
+        is_new = scheduler not in self.links
+        if is_new and self._is_outdated(scheduler):
             raise BlockingIOError(f"try later: {self.address.name} still knows a newer incarnation of {scheduler.name}")
         self._room -= len(batch)
         if self._room < 0:
             self._check_room(batch)
-        if scheduler not in self.links:
+        if is_new:
             others = sum(known.name != scheduler.name for known in self.links)
             if others >= self.settings.max_schedulers:
                 raise BlockingIOError(f"try later: {self.address.name} serves {others} schedulers already")

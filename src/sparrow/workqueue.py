@@ -26,10 +26,22 @@ ReservationKey = tuple[Address, m.Reservation]
 
 
 class Running(NamedTuple):
-    """A task in a slot, and when it started."""
+    """A task in a slot. The first fields are those of a ``QueuedTask``."""
 
-    task: QueuedTask
+    key: RunKey
+    duration_s: float
+    since_s: float  # when it arrived at this worker
     started_s: float
+
+    @property
+    def owner(self) -> Address:
+        """The scheduler that has launched the task."""
+        return self.key[0]
+
+    @property
+    def run(self) -> m.Run:
+        """The run."""
+        return self.key[1]
 
 
 class WorkQueue:
@@ -68,8 +80,8 @@ class WorkQueue:
         running = self.running.pop(key, None)
         if running is not None:
             self.completed += 1
-            task, started_s = running
-            done = m.Done(*run, started_s - task.since_s, now - started_s)
+            started_s = running.started_s
+            done = m.Done(*run, started_s - running.since_s, now - started_s)
             self._remember(key, done)
             out.append(Send(owner, done))
             self._advance(now, out)
@@ -82,7 +94,7 @@ class WorkQueue:
             self.queue.remove(entry.key)
         for key in [key for key, reservation in self.asking.items() if reservation.owner == owner]:
             del self.asking[key]
-        for running in [running for running in self.running.values() if running.task.owner == owner]:
+        for running in [running for running in self.running.values() if running.owner == owner]:
             self._stop(running, out)
         self._advance(now, out)
         return out
@@ -98,17 +110,21 @@ class WorkQueue:
             pass
         self.asking.clear()
         for running in list(self.running.values()):
-            if running.started_s + running.task.duration_s > now + within_s:
+            if running.started_s + running.duration_s > now + within_s:
                 self._stop(running, out)
         for owner in owners:
-            out.append(Send(owner, m.Leave([r.task.run for r in self.running.values() if r.task.owner == owner])))
+            out.append(Send(owner, m.Leave([running.run for running in self.running.values() if running.owner == owner])))
         return out
 
     # Messages
 
     def _on_launch(self, owner: Address, launch: m.Launch, now: float, out: list[Command]) -> None:
         key = owner, (launch.job, launch.task, launch.attempt)
-        if not self.leaving and not self._recognize(key, out):
+        if self.leaving or self._recognize(key, out):
+            return
+        if not self.queue and len(self.running) + len(self.asking) < self.slots:
+            self._start(key, launch.duration_s, now, now, out)
+        else:
             self.queue.push(QueuedTask(key, launch.duration_s, now))
 
     def _on_reserve(self, owner: Address, reserve: m.Reserve, now: float, out: list[Command]) -> None:
@@ -129,13 +145,13 @@ class WorkQueue:
 
     def _on_assign(self, owner: Address, assign: m.Assign, now: float, out: list[Command]) -> None:
         asked = self._end_request(owner, assign)
-        task = QueuedTask((owner, (assign.job, assign.task, assign.attempt)), assign.duration_s, now)
-        if self.leaving or self._recognize(task.key, out):
+        key = owner, (assign.job, assign.task, assign.attempt)
+        if self.leaving or self._recognize(key, out):
             return
         if asked:
-            self._start(task, now, out)
+            self._start(key, assign.duration_s, now, now, out)
         else:  # the request was given up meanwhile, but the scheduler counts on this worker for the task
-            self.queue.push(task)
+            self.queue.push(QueuedTask(key, assign.duration_s, now))
 
     def _on_no_task(self, owner: Address, no_task: m.NoTask, now: float, out: list[Command]) -> None:
         self._end_request(owner, no_task)
@@ -162,11 +178,11 @@ class WorkQueue:
         extra_reservations: list[m.Reservation] = []
         for entry in self._some_held():
             if entry.owner == owner and now - entry.since_s >= self._settings.reconcile.settled_s:
-                if isinstance(entry, QueuedTask):
-                    if entry.run not in named:
-                        extra_runs.append(entry.run)
-                elif entry.reservation not in named:
-                    extra_reservations.append(entry.reservation)
+                if isinstance(entry, QueuedReservation):
+                    if entry.reservation not in named:
+                        extra_reservations.append(entry.reservation)
+                elif entry.run not in named:
+                    extra_runs.append(entry.run)
         out.append(Send(owner, m.Holdings(missing_runs, missing_reservations, extra_runs, extra_reservations, running)))
 
     # Slots
@@ -178,19 +194,18 @@ class WorkQueue:
             if entry is None:
                 return
             if isinstance(entry, QueuedTask):
-                self._start(entry, now, out)
+                self._start(*entry, now, out)
             else:
                 self.asking[entry.key] = entry
                 out.append(Send(entry.owner, m.Ask(*entry.reservation)))
 
-    def _start(self, task: QueuedTask, now: float, out: list[Command]) -> None:
-        key = task.key
-        self.running[key] = Running(task, now)
-        out.append(Start(*key, task.duration_s))
+    def _start(self, key: RunKey, duration_s: float, since_s: float, now: float, out: list[Command]) -> None:
+        self.running[key] = Running(key, duration_s, since_s, now)
+        out.append(Start(*key, duration_s))
 
     def _stop(self, running: Running, out: list[Command]) -> None:
-        del self.running[running.task.key]
-        out.append(Stop(running.task.owner, running.task.run))
+        del self.running[running.key]
+        out.append(Stop(*running.key))
 
     # Recognizing what came before
 
@@ -217,9 +232,9 @@ class WorkQueue:
         if len(self._ended) > self._settings.remembered:
             self._ended.popitem(last=False)
 
-    def _some_held(self) -> Iterator[QueuedTask | QueuedReservation]:
+    def _some_held(self) -> Iterator[Running | QueuedTask | QueuedReservation]:
         """Yields what holds a slot and the next part of the queue, at most ``max_named`` entries: another part each time."""
-        yield from [running.task for running in self.running.values()]
+        yield from list(self.running.values())
         yield from self.asking.values()
         first = self._turn if self._turn < len(self.queue) else 0
         self._turn = first + self._settings.reconcile.max_named
