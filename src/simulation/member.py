@@ -30,11 +30,13 @@ ANSWERED, NO_ROOM, REFUSED, UNREADABLE = "answered", "no_room", "refused", "unre
 class Member(Process, ABC):
     """A process with a node that has links: a scheduler or a worker."""
 
+    __slots__ = ("_candidates", "_naming", "held", "_named_s", "address", "caller_address", "node")
+
+    world: Cluster
     node: Any
 
     def __init__(self, world: Cluster, name: str, candidates: list[str], naming: NamingSettings) -> None:
         super().__init__(world, name)
-        self.world: Cluster = world
         self._candidates, self._naming = candidates, naming
         self.held: HeldName | None = None
         self._named_s = 0.0  # when it got its name
@@ -215,8 +217,9 @@ class Member(Process, ABC):
             world.witness.heard(self.address, Address(link.name, str(link.incarnation)), batch, self.now())
         callee: Any = connection.callee
         if world.faultless:
-            packet = callee, ANY_LIFE, callee.call_arrives, (self, link, connection, call, self.caller_address, batch)
-            world.packets.append((world.now + world.network.delay_s, next(world.serial), *packet))
+            packet = self, link, connection, call, self.caller_address, batch
+            arrives_s = world.now + world.network.delay_s
+            world.packets.append((arrives_s, next(world.serial), callee, ANY_LIFE, callee.call_arrives, packet))
         else:
             connection.transmit(self, callee.call_arrives, self, link, connection, call, self.caller_address, batch)
             connection.deadline = self.later(link.settings.lost_after_s, self._silent, link)

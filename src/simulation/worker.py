@@ -20,6 +20,8 @@ from src.sparrow.worker_node import WorkerNode
 class SimulatedWorker(Member):
     """A worker. ``candidates`` are the names that the workers of its host may have."""
 
+    __slots__ = ("slots", "node_class", "settings", "runs", "_unfinished", "_over_s")
+
     node: WorkerNode
 
     def __init__(
@@ -97,7 +99,8 @@ class SimulatedWorker(Member):
 
     def _run_ended(self, owner: Address, run: m.Run) -> None:
         if self.runs.pop((owner, run), self) is not self:
-            self.empty_run(owner, run)
+            if self.world.witness:
+                self.empty_run(owner, run)
             self.node.run_ended(owner, run)
 
     def empty_run(self, owner: Address, run: m.Run) -> None:

@@ -107,6 +107,11 @@ class World:
 class Process:
     """One process on one machine. Its lives (incarnations) are numbered, and the timers of an earlier life never fire."""
 
+    __slots__ = (  # a simulation has 10,000 workers, each with more attributes than Python keeps in a small dict
+        *("world", "name", "life", "up", "silent", "incarnation", "port", "uri", "connections", "touched", "_clock_ahead_s"),
+        *("paused_until_s", "deaf_until_s", "hindered_until_s", "mute_until_s", "garbled_until_s", "upset_s"),
+    )
+
     def __init__(self, world: World, name: str) -> None:
         self.world = world
         self.name = name

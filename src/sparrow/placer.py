@@ -14,7 +14,7 @@ from itertools import islice
 from src.sparrow import messages as m
 from src.sparrow.commands import SchedulerCommand as Command
 from src.sparrow.commands import Send
-from src.sparrow.jobs import PLACED, Job, Reservations, Round, Sampler, WorkerEntry
+from src.sparrow.jobs import PLACED, Job, Reservations, Round, Sampler, Task, WorkerEntry
 from src.sparrow.placement import PER_TASK, PROBE_RATIO
 from src.sparrow.settings import SchedulerSettings
 from src.sparrow.tally import Tally
@@ -105,12 +105,13 @@ class Placer:
         self.unfinished.pop(job.id, None)
         self.waiting_for_workers.pop(job.id, None)
 
-    def placed(self, job: Job, index: int, worker: WorkerEntry, now: float, started_s: float | None = None) -> None:
-        """A worker gets this task, which has started there if ``started_s`` says when."""
+    def placed(self, job: Job, index: int, worker: WorkerEntry, now: float, started_s: float | None = None) -> Task:
+        """A worker gets this task, which has started there if ``started_s`` says when. Returns the task."""
         task = job.tasks[index]
         task.state, task.worker, task.placed_s, task.started_s = PLACED, worker.address.name, now, started_s
         task.attempt += 1
         worker.runs[job.id, index] = now
+        return task
 
     def end_reservation(self, job: Job, number: int) -> WorkerEntry | None:
         """Ends a reservation. Returns its worker, unless that is lost."""
@@ -205,8 +206,7 @@ class Placer:
                 again.append(index)
                 continue
             worker = self._workers[name]
-            self.placed(job, index, worker, now)
-            task = job.tasks[index]
+            task = self.placed(job, index, worker, now)
             out.append(Send(worker.address, m.Launch(job.id, index, task.attempt, task.duration_s)))
         round_.remove(len(tasks))
         self.budget -= len(tasks)
