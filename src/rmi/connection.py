@@ -22,7 +22,6 @@ from src.rmi.receiving import receive_buffer
 from src.rmi.serializer import dump
 from src.rmi.session import Greeted, Session
 from src.rmi.settings import DaemonSettings
-from src.rmi.tls import Newcomer
 from src.rmi.turns import Turns
 
 log = logging.getLogger("sparrow.connection")
@@ -59,6 +58,17 @@ class DaemonInterface(Protocol):
 
     def greet(self, connection: Connection, frame: wire.Frame) -> Greeted:
         """Returns what comes of the first message of a connection."""
+
+
+class Newcomer(asyncio.BaseProtocol):
+    """The protocol of a connection that somebody may wait for until it is known who is there."""
+
+    settled: asyncio.Future[None] | None = None  # it is done when the peer is known, or gone
+
+    def settle(self) -> None:
+        """The peer is known, or gone."""
+        if self.settled is not None and not self.settled.done():
+            self.settled.set_result(None)
 
 
 class Connection(asyncio.BufferedProtocol, Newcomer):

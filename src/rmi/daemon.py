@@ -16,14 +16,13 @@ import errno
 import logging
 import socket
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import Pyro4
 from Pyro4 import errors, message, util
 
 from src.rmi import session, wire
 from src.rmi.accounts import PartialMessages
-from src.rmi.batches import run_batch
 from src.rmi.connection import Connection, PendingReply
 from src.rmi.errors import ConfigurationError, MalformedError, UnavailableError
 from src.rmi.listening import is_meant_for_others, loopback_warning
@@ -31,8 +30,10 @@ from src.rmi.room import Room
 from src.rmi.security import STOCK_LOSS, Security, StockKey, describe_rejection, server_context
 from src.rmi.serializer import dump
 from src.rmi.settings import DaemonSettings
-from src.rmi.tls import TlsListener
 from src.rmi.turns import Turns
+
+if TYPE_CHECKING:
+    from src.rmi.tls import TlsListener
 
 UNPROTECTED = Security(insecure=True)
 
@@ -124,6 +125,8 @@ class Daemon(Pyro4.core.Daemon):
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(self._on_loop_exception)
         if self._tls is not None:
+            from src.rmi.tls import TlsListener  # most processes have no TLS, and save 0.1 MB
+
             self.sock.listen(self.settings.backlog_connections)
             self._server = TlsListener(self.sock, self._tls, lambda: Connection(self), self.settings.tls)
             return
@@ -253,6 +256,8 @@ class Daemon(Pyro4.core.Daemon):
             if target is None:
                 raise errors.DaemonError("unknown object")
             if flags & message.FLAGS_BATCH:
+                from src.rmi.batches import run_batch  # our own programs make no batched calls
+
                 reply = run_batch(target, arguments, self.settings.batch, public_error)
             else:
                 result = util.getAttribute(target, method)(*arguments, **keywords)

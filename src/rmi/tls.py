@@ -16,20 +16,10 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import Any
 
+from src.rmi.connection import Newcomer
 from src.rmi.settings import TlsSettings
 
 log = logging.getLogger("sparrow.tls")
-
-
-class Newcomer(asyncio.BaseProtocol):
-    """The protocol of one connection."""
-
-    settled: asyncio.Future[None] | None = None  # with TLS; it is done when the peer is known, or gone
-
-    def settle(self) -> None:
-        """The peer is known, or gone."""
-        if self.settled is not None and not self.settled.done():
-            self.settled.set_result(None)
 
 
 class TlsListener:

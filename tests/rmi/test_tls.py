@@ -9,8 +9,9 @@ import sys
 import pytest
 
 from scripts.testbed.local_cluster import ROOT
+from src.rmi.connection import Newcomer
 from src.rmi.settings import TlsSettings
-from src.rmi.tls import Newcomer, TlsListener
+from src.rmi.tls import TlsListener
 
 HELLO = b"\x16\x03\x01\x10\x00"  # the beginning of TLS's first message, which claims 4 KB
 
