@@ -93,6 +93,8 @@ Ages = Annotated[list[tuple[Run, float]], ages, [(("job", 0, 1), 0.5)]]
 
 KINDS: dict[str, type[Message]] = {}
 
+_compact = json.JSONEncoder(separators=(",", ":")).encode  # json.dumps would make an encoder for each batch
+
 
 class Message(Record):
     """The base class of all messages.
@@ -289,7 +291,7 @@ def drawing() -> str:
 
 def encode(messages: Iterable[Message]) -> str:
     """Returns a batch as the text that crosses the wire."""
-    return json.dumps(messages if isinstance(messages, list) else list(messages), separators=(",", ":"))
+    return _compact(messages if isinstance(messages, list) else list(messages))
 
 
 def decode(batch: object, allowed: Collection[str]) -> list[Any]:
