@@ -66,7 +66,7 @@ def of_queue(queue: WorkQueue) -> list[str]:
     taken = len(queue.running) + len(queue.asking)
     if taken > queue.slots:
         found.append(f"{taken} of {queue.slots} slots taken")
-    if len(queue.queue) and taken < queue.slots:
+    if len(queue.queue) and taken < queue.slots and not queue.has_work:  # nothing begins while it drops entries
         found.append(f"{len(queue.queue)} queued, and only {taken} of {queue.slots} slots taken")
     twice = [entry.key for entry in queue.queue if entry.key in queue.running or entry.key in queue.asking]
     if twice:

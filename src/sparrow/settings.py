@@ -124,6 +124,7 @@ class WorkerSettings:
     max_held: int = 1_000_000  # tasks, reservations and messages that wait: about 400 MB
     max_schedulers: int = 100  # schedulers that have given the worker something
     max_at_once: int = 100  # tasks of 0 s that are run without returning to the event loop
+    max_dropped: int = 5_000  # queued entries that are looked at in one step after a scheduler was lost
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -51,6 +51,7 @@ class WorkerNode:
         self._host = host
         self.queue = self.queue_class(slots, settings)
         self.links: dict[Address, Link] = {}  # the links to the schedulers that have called
+        self._working = False  # whether a step is due
         self._room = settings.max_held  # messages that can be taken before the worker must count again what it holds
 
     # From schedulers
@@ -139,6 +140,18 @@ class WorkerNode:
         del self.links[scheduler]
         self._host.note("warning", f"{scheduler.name} is lost: {reason}; what it gave is dropped")
         self._perform(self.queue.lost(scheduler, self._host.now()))
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Has the rest of what was too much for one event done. Other events take place between two steps."""
+        if self.queue.has_work and not self._working:
+            self._working = True
+            self._host.later(0.0, self._work)
+
+    def _work(self) -> None:
+        self._working = False
+        self._perform(self.queue.work(self._host.now()))
+        self._go_on()
 
     # Leaving
 

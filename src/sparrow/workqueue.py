@@ -9,7 +9,7 @@ once is enough.
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import NamedTuple
@@ -56,6 +56,7 @@ class WorkQueue:
         self.leaving = False
         self.completed = 0
         self._ended: OrderedDict[RunKey | ReservationKey, m.Done | None] = OrderedDict()
+        self._dropping: deque[tuple[Address, deque[QueuedTask | QueuedReservation]]] = deque()  # lost ones, and what to look at
         self._turn = 0  # the position in the queue at which the answer to the next Reconcile begins
 
     @property
@@ -88,14 +89,34 @@ class WorkQueue:
         return out
 
     def lost(self, owner: Address, now: float) -> list[Command]:
-        """A scheduler is lost. Its tasks and reservations are dropped, and its runs are stopped."""
+        """A scheduler is lost. Its tasks and reservations are dropped, and its runs are stopped.
+
+        What is queued is dropped in steps: the node calls ``work`` while ``has_work``. Until then nothing else begins.
+        """
         out: list[Command] = []
-        for entry in [entry for entry in self.queue if entry.owner == owner]:
-            self.queue.remove(entry.key)
+        self._dropping.append((owner, self.queue.entries()))
         for key in [key for key, reservation in self.asking.items() if reservation.owner == owner]:
             del self.asking[key]
         for running in [running for running in self.running.values() if running.owner == owner]:
             self._stop(running, out)
+        return out + self.work(now)
+
+    @property
+    def has_work(self) -> bool:
+        """Whether ``work`` has something to do."""
+        return bool(self._dropping)
+
+    def work(self, now: float) -> list[Command]:
+        """Goes on with dropping what lost schedulers have queued, as far as one step may take."""
+        out: list[Command] = []
+        if self._dropping:
+            owner, entries = self._dropping[0]
+            for _ in range(min(len(entries), self._settings.max_dropped)):
+                entry = entries.popleft()  # so that it is freed in this step
+                if entry.owner == owner:
+                    self.queue.remove(entry.key)
+            if not entries:
+                self._dropping.popleft()
         self._advance(now, out)
         return out
 
@@ -106,8 +127,8 @@ class WorkQueue:
         """
         self.leaving = True
         out: list[Command] = []
-        while self.queue.pop():
-            pass
+        self.queue.clear()
+        self._dropping.clear()
         self.asking.clear()
         for running in list(self.running.values()):
             if running.started_s + running.duration_s > now + within_s:
@@ -189,7 +210,7 @@ class WorkQueue:
 
     def _advance(self, now: float, out: list[Command]) -> None:
         """Fills the free slots from the front of the queue: a task starts, a reservation asks for one."""
-        while len(self.running) + len(self.asking) < self.slots:
+        while not self._dropping and len(self.running) + len(self.asking) < self.slots:
             entry = self.queue.pop()
             if entry is None:
                 return

@@ -146,6 +146,26 @@ def test_nothing_of_a_lost_scheduler_keeps_a_slot():
     assert queue.lost(S1, 1.0) == []
 
 
+def test_what_a_lost_scheduler_has_queued_is_dropped_in_steps_and_nothing_of_it_starts_meanwhile():
+    queue = WorkQueue(1, WorkerSettings(max_dropped=10))
+    hears(queue, *(m.Launch("job", i, 1, 0.5) for i in range(26)))
+    hears(queue, m.Launch("other", 0, 1, 0.5), owner=S2)
+    assert queue.lost(S1, 1.0) == [Stop(S1, ("job", 0, 1))]
+    assert (queue.has_work, queue.load) == (True, 16)
+    assert hears(queue, m.Launch("other", 1, 1, 0.5), owner=S2) == []
+    assert queue.work(1.0) == []
+    assert queue.work(1.0) == [Start(S2, ("other", 0, 1), 0.5)]
+    assert (queue.has_work, queue.load) == (False, 2)
+
+
+def test_a_worker_that_leaves_while_it_drops_takes_nothing_more():
+    queue = WorkQueue(1, WorkerSettings(max_dropped=10))
+    hears(queue, *(m.Launch("job", i, 1, 0.5) for i in range(30)))
+    queue.lost(S1, 1.0)
+    queue.leave([], 1.0, 0.5)
+    assert (queue.has_work, queue.load) == (False, 0)
+
+
 def test_a_dropped_run_is_stopped_or_leaves_the_queue():
     queue = WorkQueue(1)
     hears(queue, *[m.Launch("job", i, 1, 9.0) for i in range(3)])
