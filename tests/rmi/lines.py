@@ -38,6 +38,11 @@ class Line(asyncio.Transport):
     def is_closing(self):
         return self.ended
 
+    def pause_reading(self):
+        """Nothing comes but what a test hands over."""
+
+    resume_reading = pause_reading
+
     def write(self, data):
         assert not self.ended
         self.written += data
@@ -134,16 +139,27 @@ class Caller:
         return self.greeting.exception() if self.greeting.done() else "nothing"
 
 
+async def had_its_turn(line):
+    """Wait until the daemon has looked at what it received: on a busy machine others may come first."""
+    for _ in range(2_000):
+        if line.ended or not line.protocol.account.waits:
+            return
+        await asyncio.sleep(0.001)
+    raise AssertionError("this connection never had its turn")
+
+
 async def connected(post, caller=None):
     """A caller and the line of its connection to that daemon, after a handshake that nobody disturbed, and the recorded bytes."""
     caller = caller or Caller(post.uri)
     line = post.accept()
     recorded = [await caller.greet()]
     line.protocol.data_received(recorded[0])
+    await had_its_turn(line)
     recorded.append(line.take())
     caller.hear(recorded[1])
     recorded.append(caller.line.take())
     line.protocol.data_received(recorded[2])
+    await had_its_turn(line)
     assert await caller.greeted() is None
     return caller, line, recorded
 

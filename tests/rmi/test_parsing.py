@@ -206,9 +206,9 @@ HOSTILE = {
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE.keys())
 def test_no_text_takes_long_or_much_memory(text):
     data = HEAD + text
-    began = time.perf_counter()
+    began = time.thread_time()
     outcome = attempt(data)
-    assert time.perf_counter() - began < SLOWEST_S
+    assert time.thread_time() - began < SLOWEST_S
     tracemalloc.start()
     attempt(data)
     assert tracemalloc.get_traced_memory()[1] / M < MOST_MB
