@@ -61,7 +61,7 @@ class LiveClientHost:
         """Shows a line to the user. An error of the function that does it must not stop the node in the middle of a step."""
         try:
             self._notice(line)
-        except Exception:
+        except Exception:  # it is the user's function, and may raise anything
             log.exception("showing a line: %s", line)
 
     def later(self, delay_s: float, action: Callable[..., None], *args: Any) -> asyncio.TimerHandle:

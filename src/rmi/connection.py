@@ -171,7 +171,7 @@ class Connection(asyncio.BufferedProtocol, Newcomer):
             self.abort(str(error))
         except (errors.PyroError, OSError) as error:  # Pyro4 has logged it, and raises it to have the connection closed
             self.abort(str(error))
-        except Exception:
+        except Exception:  # a defect here is to end this connection, not the process; the log says where it is
             log.exception("closing the connection from %s:%s after an unexpected error", *self._address[:2])
             self._transport.abort()
         else:

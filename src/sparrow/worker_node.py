@@ -52,6 +52,7 @@ class WorkerNode:
         self.queue = self.queue_class(slots, settings)
         self.links: dict[Address, Link] = {}  # the links to the schedulers that have called
         self._working = False  # whether a step is due
+        self._closed = False
         self._room = settings.max_held  # messages that can be taken before the worker must count again what it holds
 
     # From schedulers
@@ -150,8 +151,9 @@ class WorkerNode:
 
     def _work(self) -> None:
         self._working = False
-        self._perform(self.queue.work(self._host.now()))
-        self._go_on()
+        if not self._closed:
+            self._perform(self.queue.work(self._host.now()))
+            self._go_on()
 
     # Leaving
 
@@ -182,7 +184,8 @@ class WorkerNode:
             self._host.left()
 
     def close(self) -> None:
-        """Closes all links."""
+        """Closes all links, and begins nothing more."""
+        self._closed = True
         for link in self.links.values():
             link.close()
 

@@ -95,6 +95,19 @@ def test_what_a_restarted_scheduler_gave_before_is_dropped():
     assert worker.host.noted("warning") == [f"{S1.name} is lost: it was restarted; what it gave is dropped"]
 
 
+@pytest.mark.parametrize("closes", [False, True])
+def test_what_a_lost_scheduler_queued_is_dropped_in_steps_and_a_closed_worker_begins_nothing(closes):
+    worker = Worker(settings=WorkerSettings(max_dropped=10))
+    worker.hears(*[launch(task) for task in range(25)])
+    worker.hears(launch(0, job="other"), scheduler=S2)
+    worker.node.links[S1].give_up("it has gone")
+    assert (worker.node.queue.load, worker.in_slots()) == (15, [])
+    if closes:
+        worker.node.close()
+    worker.host.advance()
+    assert worker.in_slots() == ([] if closes else [("other", 0, 1)])
+
+
 def test_what_a_lost_scheduler_gave_makes_room_for_others():
     worker = Worker()
     worker.hears(launch(0, 9.0), m.Reserve("late", 0))
