@@ -99,7 +99,7 @@ def network_delayed(trial: Trial) -> float:
                 if sender != receiver:
                     _network(trial).network.delay(sender, receiver, DELAY_S)
         trial.submit("CHOOSE_TWO", 2, 0.1)
-        placed_s = trial.until(lambda: trial.stats()["open_tasks"]["running"] > 4, "its tasks placed")
+        placed_s = trial.until(trial.newest_is_placed, "its tasks placed")
         futures = [trial.submit(method, 4, 0.05) for method in METHODS]
         for future in futures:
             if future.result(30).retried:
@@ -211,11 +211,10 @@ def clock_set_back(trial: Trial) -> float:
         for method in METHODS:
             trial.submit(method, 6, 0.2)
         trial.a_worker_that("runs")
-        running = trial.stats()["open_tasks"]["running"]
         trial.break_now()
         jump.touch()
         trial.submit("BATCH", 3, 0.05)
-        placed_s = trial.until(lambda: trial.stats()["open_tasks"]["running"] > running, "its tasks placed")
+        placed_s = trial.until(trial.newest_is_placed, "its tasks placed")
         if trial.stats()["now"] > time.time() - HOUR_S / 2:
             raise TrialError("the clock has not jumped")
         for _, future in trial.jobs:

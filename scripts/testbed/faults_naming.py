@@ -8,15 +8,17 @@ import Pyro4
 
 from scripts.testbed.attacks_naming import NAMES, nowhere
 from scripts.testbed.faults import LATE
+from scripts.testbed.local_cluster import LocalCluster
 from scripts.testbed.strangers import slow_way, stranger
 from scripts.testbed.target import Target
-from scripts.testbed.trial import Trial, TrialError, fault
+from scripts.testbed.trial import Trial, TrialError, fault, fault_of
 from src.Job import Job
 from src.sparrow.settings import NamingSettings
 from src.SparrowClient import SparrowClient
 
 SCHEDULER = "sparrow.scheduler.1"
 LOOK_S = NamingSettings.look_s + NamingSettings.settle_s  # for a silent port to be noticed
+CAREFUL_S = 1.25 * NamingSettings.renew_s + NamingSettings.look_s  # for others to look again, if a name server took long to answer
 
 
 def _names(trial: Trial) -> Pyro4.Proxy:
@@ -24,9 +26,19 @@ def _names(trial: Trial) -> Pyro4.Proxy:
     return Pyro4.locateNS(host, int(port), hmac_key=trial.cluster.key)
 
 
-@fault(LOOK_S + 3.0)
+@fault_of(LOOK_S + 3.0, lambda: LocalCluster(3, own_nameserver=True))
 def scheduler_port_taken(trial: Trial) -> float:
     """SIGKILL of the only scheduler, whose port a silent program gets; it is started again at once: it has its name."""
+    return _port_taken(trial)
+
+
+@fault(LOOK_S + CAREFUL_S + 3.0)
+def scheduler_port_taken_pyro4_ns(trial: Trial) -> float:
+    """The same with pyro4-ns, which cannot change a name in one step: it has its name."""
+    return _port_taken(trial)
+
+
+def _port_taken(trial: Trial) -> float:
     trial.submit("BATCH", 6, 1.0)
     trial.until(lambda: trial.stats()["open_tasks"]["running"], "tasks run")
     with stranger("silence") as port, _names(trial) as names:
