@@ -1,5 +1,9 @@
 """What a chart shows, measured in its pixels, to be compared with the numbers that it was given."""
 
+# Waits until the chart has drawn what it has: after a change of its size its canvas is empty until the next frame.
+DRAWN = """async canvas => {
+    while (Chart.animator.running(Chart.getChart(canvas))) await new Promise(requestAnimationFrame);
+}"""
 # The colours of a row or column of a canvas's pixels. `along` is "x" or "y", `at` the other coordinate; the result begins at 0.
 STRIP = """(canvas, along, at) => {
     const scale = Chart.getChart(canvas).currentDevicePixelRatio;
@@ -19,7 +23,8 @@ APART = "(one, other) => Math.max(...one.map((part, i) => Math.abs(part - other[
 
 # Of a bar chart, of the bar with this index: how long the part of each series is, in the unit of the axis; of a series that is
 # not of one colour, null. And what a pixel is worth.
-BAR = f"""([canvas, index]) => {{
+BAR = f"""async ([canvas, index]) => {{
+    await ({DRAWN})(canvas);
     const chart = Chart.getChart(canvas);
     const along = chart.options.indexAxis === "y" ? "x" : "y";
     const across = along === "x" ? "y" : "x";
@@ -39,7 +44,8 @@ BAR = f"""([canvas, index]) => {{
 
 # Of a line chart: the value at which the line with this number is drawn at the point with this index (between it and the next
 # if the line is stepped), and what a pixel is worth. The line is where its colour is matched best.
-LINE = f"""([canvas, number, index]) => {{
+LINE = f"""async ([canvas, number, index]) => {{
+    await ({DRAWN})(canvas);
     const chart = Chart.getChart(canvas);
     const set = chart.data.datasets[number];
     const points = chart.getDatasetMeta(number).data;
@@ -53,7 +59,8 @@ LINE = f"""([canvas, number, index]) => {{
 }}"""
 
 # Of a chart of a distribution: where its vertical marks stand, as ratios.
-MARKS = f"""canvas => {{
+MARKS = f"""async canvas => {{
+    await ({DRAWN})(canvas);
     const chart = Chart.getChart(canvas);
     const ink = ({COLOUR})(getComputedStyle(document.documentElement).getPropertyValue("--text").trim());
     const strip = ({STRIP})(canvas, "x", chart.chartArea.top + 1.5);
