@@ -1,7 +1,6 @@
 """What the overview shows of a cluster, as it works and when there is nothing yet."""
 
 import re
-import time
 
 from scripts.testbed.dashboard import Dashboard
 from scripts.testbed.local_cluster import LocalCluster
