@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
-from types import TracebackType
 from typing import Any, NamedTuple
 
 import Pyro4
 
 from scripts.testbed.local_cluster import LocalCluster
+from scripts.testbed.standstill import StandstillWatch
 from src.Job import Job, JobReport
 from src.simulation import audit
 from src.sparrow.jobspec import JobSpec
@@ -23,7 +22,6 @@ from src.SparrowClient import SparrowClient
 SETTLED_S = 60.0  # for all jobs to end, on a busy machine
 EMPTY_S = 10.0  # and for the books to be empty after that
 POLL_S = 0.002
-LOOK_S = 0.02  # between two looks at whether the machine goes on
 WARM_UP_TASKS, WARM_UP_S = 4, 0.03
 STOOD_STILL_S = 0.25  # without the processor: a trial that lasts for tenths of a second says nothing about times then
 MOST_TRIES = 3  # of a fault whose times the machine has spoilt
@@ -97,32 +95,6 @@ def fault_of(
         return made
 
     return add
-
-
-class StandstillWatch:
-    """A context manager: ``longest_s`` is for how long the machine has stood still within the block, at most.
-
-    That is how late a thread was that does nothing but sleep.
-    """
-
-    def __init__(self) -> None:
-        self.longest_s = 0.0
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-
-    def __enter__(self) -> StandstillWatch:
-        self._thread.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._stopped.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        looked_s = time.monotonic()
-        while not self._stopped.wait(LOOK_S):
-            before_s, looked_s = looked_s, time.monotonic()
-            self.longest_s = max(self.longest_s, looked_s - before_s - LOOK_S)
 
 
 class Trial:

@@ -12,6 +12,7 @@ from scripts.testbed.attacks import ATTACKS, attack
 from scripts.testbed.dashboard import Dashboard
 from scripts.testbed.local_cluster import LocalCluster
 from scripts.testbed.mutations import header
+from scripts.testbed.standstill import StandstillWatch
 from scripts.testbed.target import GROWTH_MB, OBJECTS, PORTS, Target
 from src.rmi.settings import WireLimits
 from src.sparrow.metrics import percentile
@@ -20,7 +21,7 @@ from tests.support.live import assert_books_are_empty, eventually
 
 FOR_S = 0.25  # of each attack
 PACE = {"hoard": 40, "nested": 10}  # acts a second, of attacks that have little time here to do what they can
-SLACK_S = 0.25  # that a job may take longer than the slowest did before, on a busy machine
+SLACK_S = 0.25  # that a job may take longer than the slowest did before, on a machine that is busy but does not stand still
 
 
 class Victims:
@@ -91,13 +92,14 @@ def test_an_attack_leaves_running_jobs_untouched(victims, name, port):
     attacker = threading.Thread(target=run)
     attacker.start()
     times, most_mb = [], 0.0
-    while attacker.is_alive():
-        times.append(victims.response_s(may_be_lost=name.startswith("lying")))  # the tasks that the lying worker had when it left
-        most_mb = max(most_mb, victims.memory_mb(port))
+    with StandstillWatch() as watch:
+        while attacker.is_alive():
+            times.append(victims.response_s(may_be_lost=name.startswith("lying")))  # what the lying worker had when it left
+            most_mb = max(most_mb, victims.memory_mb(port))
     attacker.join()
     assert isinstance(outcome[0], int), outcome[0]  # else a connection was neither answered nor closed in time
     assert outcome[0] > 0
-    assert percentile(times, 50) < victims.quiet_s + SLACK_S
+    assert percentile(times, 50) < victims.quiet_s + SLACK_S + 2 * watch.longest_s
     assert most_mb < before_mb + GROWTH_MB
     assert victims.serves(port)
     assert all(process.poll() is None for process in victims.processes.values())
