@@ -39,6 +39,7 @@ def of_table(table: JobTable) -> list[str]:
             found.append(f"{job.id}: open with {still} of its tasks, and says {job.open}")
         if (
             job.method.late_binding
+            and not job.method.pulls
             and job.unplaced
             and not job.reserved
             and not job.to_reserve
@@ -46,6 +47,8 @@ def of_table(table: JobTable) -> list[str]:
             and job.id not in table.placer.waiting_for_workers
         ):
             found.append(f"{job.id}: tasks wait, but no reservation is out")
+        if job.method.pulls and job.unplaced and table.placer.idle and not table.has_work:
+            found.append(f"{job.id}: tasks wait, and an idle worker is known")
         runs |= {(task.worker, job.id, index) for index, task in enumerate(job.tasks) if task.state == PLACED}
         reservations |= {(worker, job.id, number) for number, worker in job.reserved.items()}
         out[job.method.name] += len(job.reserved)
@@ -104,7 +107,8 @@ class Witness:
         self._asked: set[tuple[str, str, m.Reservation]] = set()  # (incarnation of worker, of scheduler, reservation) of each Ask
         self._missing: set[tuple[str, str, m.Run]] = set()  # the same with the runs that a Holdings names as missing
         self._given: dict[tuple[str, str, int], dict[int, float]] = {}  # (incarnation of scheduler, job, task) -> attempt -> when
-        self._ran: set[tuple[str, Address, m.Run]] = set()  # (worker, scheduler, run) of each run that has ended
+        self._idle: set[tuple[str, str]] = set()  # (incarnation of worker, of scheduler) of each Idle and Ask
+        self._ran: dict[tuple[str, Address, str, int], int] = {}  # (worker, scheduler, job, task) -> the last attempt that has ended
 
     def submitted(self, spec: JobSpec) -> None:
         """A client has submitted this job."""
@@ -118,6 +122,8 @@ class Witness:
         """
         ends = sender.incarnation, receiver.incarnation
         for message in batch:
+            if isinstance(message, (m.Ask, m.Idle)):
+                self._idle.add(ends)
             if isinstance(message, m.Ask):
                 self._asked.add((*ends, (message.job, message.reservation)))
             elif isinstance(message, m.Holdings):
@@ -126,22 +132,27 @@ class Witness:
                 self._gave(sender, message, now)
                 if (*ends[::-1], (message.job, message.reservation)) not in self._asked:
                     self.violations.append(f"{message} to {receiver.name}, which did not ask")
+            elif isinstance(message, m.Offer):
+                self._gave(sender, message, now)
+                if ends[::-1] not in self._idle:
+                    self.violations.append(f"{message} to {receiver.name}, which has not said that it is idle")
             elif isinstance(message, m.Launch):
                 self._gave(sender, message, now)
                 run = message.job, message.task, message.attempt
                 if message.job in self._late_bound and (*ends[::-1], run) not in self._missing:
                     self.violations.append(f"{message} to {receiver.name}, of a late-binding job")
 
-    def _gave(self, scheduler: Address, given: m.Launch | m.Assign, now: float) -> None:
+    def _gave(self, scheduler: Address, given: m.Launch | m.Assign | m.Offer, now: float) -> None:
         self._given.setdefault((scheduler.incarnation, given.job, given.task), {}).setdefault(given.attempt, now)
 
     def ran(self, worker: str, scheduler: Address, run: m.Run) -> None:
         """A worker has run this to its end."""
-        self._ran.add((worker, scheduler, run))
+        self._ran[worker, scheduler, run[0], run[1]] = run[2]
 
     def finished(self, scheduler: Address, report: Report, settings: SchedulerSettings) -> None:
         """A scheduler has ended a job: each task that counts as done must have run on that worker, in that attempt.
 
+        Attempts that were sent back at once are not reported, so the run may have a higher number.
         A task that has failed must have been given to workers often enough, and not within a moment.
         """
         failed = failed_tasks(report)
@@ -151,9 +162,8 @@ class Witness:
             if len(given_s) <= settings.max_retries or given_s[-1] - given_s[0] < lasting_s - TOLERANCE_S:
                 self.violations.append(f"{report['id']}: task {index} has failed, and was given to workers at {given_s} only")
         for index, task in enumerate(report["tasks"]):
-            run = report["id"], index, task["attempts"]
-            if index not in failed and (str(task["worker"]), scheduler, run) not in self._ran:
-                worker = task["worker"]
+            worker = str(task["worker"])
+            if index not in failed and self._ran.get((worker, scheduler, report["id"], index), 0) < task["attempts"]:
                 self.violations.append(f"{report['id']}: task {index} counts as done by {worker}, which never finished it")
 
 

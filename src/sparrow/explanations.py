@@ -6,7 +6,7 @@ of a row are seconds from the job's submission.
 
 from __future__ import annotations
 
-from src.sparrow.jobs import DONE, PLACED, Job, Task
+from src.sparrow.jobs import DONE, PLACED, Job
 from src.sparrow.placement import NOTHING, PER_TASK
 from src.sparrow.reports import Decision, ReservationRow, TaskRow
 
@@ -14,8 +14,9 @@ RUNNING = "running"  # the state of a task that is known to have started
 QUEUED, ASSIGNED, NO_OP, CANCELLED, LOST = "queued", "assigned", "no-op", "cancelled", "lost"  # states of a reservation
 
 
-def task_row(task: Task, submitted_s: float) -> TaskRow:
-    """Returns the row of a task. A placed task has no start until it is known to have started: it may be queued there."""
+def task_row(job: Job, index: int) -> TaskRow:
+    """Returns the row of a task of a job. A placed task has no start until it is known to have started: it may be queued there."""
+    task, submitted_s = job.tasks[index], job.submitted_s
     done, placed = task.state == DONE, task.state in (PLACED, DONE)
     started_s = None
     if done:
@@ -25,7 +26,7 @@ def task_row(task: Task, submitted_s: float) -> TaskRow:
     return {
         "worker": task.worker,
         "state": RUNNING if started_s is not None and not done else task.state,
-        "attempts": task.attempt,
+        "attempts": job.attempts(index),
         "placed_s": task.placed_s - submitted_s if placed else None,
         "wait_s": started_s,
         "started_s": started_s,

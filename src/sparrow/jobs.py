@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 from src.sparrow.errors import UnknownIdError
 from src.sparrow.jobspec import JobSpec
-from src.sparrow.messages import Address, Ask, Done, Load, Message
+from src.sparrow.messages import Address, Ask, Bounce, Done, Load, Message
 from src.sparrow.placement import method_named
-from src.sparrow.reports import AskedReservation, Decision, Failure, Report, WorkerStats
+from src.sparrow.reports import AskedReservation, Decision, Failure, Pulled, Report, WorkerStats
 from src.sparrow.settings import ReconcileSettings
 from src.sparrow.taskcolumns import TaskColumns
 
@@ -61,6 +61,14 @@ class Task:
         self.lost = (*self.lost, LostAttempt(self.attempt, worker, self.placed_s, self.started_s, now))[-MAX_LOST:]
         if begun:
             self.lost_on += (worker,)
+
+
+class Idle(NamedTuple):
+    """What a worker has said: it has so many free slots that no task has been offered for since."""
+
+    slots: int
+    since_s: float  # when it has said so
+    told: int  # how many schedulers it has told
 
 
 class Round:
@@ -146,6 +154,8 @@ class Job:
         self.asked: list[AskedReservation] = []  # reservations in the order in which they reached the front
         self.reservations: list[Reservations] = []  # all of them
         self.taken_back: list[TakenBack] = []
+        self.bounces: dict[int, int] = {}  # tasks that workers have sent back -> how often
+        self.pulled: list[Pulled] = []  # tasks that were given to idle workers
         self._explainable = max_explained  # tasks and reservations whose placement may still be remembered
 
     def make_tasks(self, most: int) -> bool:
@@ -164,6 +174,29 @@ class Job:
         if self._explainable > 0:
             self._explainable -= 1
             self.asked.append({"reservation": reservation, "worker": worker, "after_s": now - self.submitted_s, "task": task})
+
+    def pulled_by(self, task: int, worker: str, said: Idle, now: float) -> None:
+        """Remembers that this task was given to a worker that has said that it is idle."""
+        if self._explainable > 0:
+            self._explainable -= 1
+            after_s, idle_s = now - self.submitted_s, now - said.since_s
+            self.pulled.append(
+                {"task": task, "worker": worker, "after_s": after_s, "idle_s": idle_s, "told": said.told, "bounced": False}
+            )
+
+    def bounced(self, task: int) -> None:
+        """A worker has sent this task back. It is the next one of this job to be placed."""
+        self.tasks[task].state, self.tasks[task].worker = UNPLACED, None
+        self.unplaced.appendleft(task)
+        self.bounces[task] = self.bounces.get(task, 0) + 1
+        for row in reversed(self.pulled):
+            if row["task"] == task:
+                row["bounced"] = True
+                break
+
+    def attempts(self, task: int) -> int:
+        """Returns how often a task was given to a worker, and not sent back at once."""
+        return self.tasks[task].attempt - self.bounces.get(task, 0)
 
     def take_back(self, numbers: list[int], lost: bool, now: float) -> None:
         """Remembers that these reservations are cancelled, or lost with their worker."""
@@ -196,7 +229,7 @@ class Job:
                 [task.worker for task in self.tasks],
                 [task.wait_s for task in self.tasks],
                 [task.service_s for task in self.tasks],
-                [task.attempt for task in self.tasks],
+                [self.attempts(index) for index in range(self.num_tasks)] if self.bounces else [task.attempt for task in self.tasks],
             ),
             "failed": failures,
         }
@@ -205,7 +238,7 @@ class Job:
 class WorkerEntry:
     """A worker as a scheduler knows it: each run and reservation with the time when it was sent or last confirmed, oldest first."""
 
-    __slots__ = ("address", "slots", "runs", "reservations", "leaving", "reconciled_s", "done")
+    __slots__ = ("address", "slots", "runs", "reservations", "leaving", "reconciled_s", "done", "epoch")
 
     def __init__(self, address: Address, slots: int) -> None:
         self.address = address
@@ -215,6 +248,7 @@ class WorkerEntry:
         self.leaving = False
         self.reconciled_s = 0.0  # when the last Reconcile was sent to it
         self.done = 0  # tasks that have ended there
+        self.epoch = 0  # of what it has said last of its free slots
 
     def stats(self) -> WorkerStats:
         """Returns the figures of this worker for the answer to ``stats``."""
@@ -252,14 +286,14 @@ class Sampler:
 def check_known(message: Message, jobs: Mapping[str, Job], ended: Container[str], reservations_made: int) -> None:
     """Raises UnknownIdError if this message names a job, a task or a reservation that there is not and that has not ended."""
     kind = type(message)  # every message passes here, and isinstance() takes twice as long
-    if kind is not Load and kind is not Done and kind is not Ask:
+    if kind is not Load and kind is not Done and kind is not Ask and kind is not Bounce:
         return
     named: Any = message
     job = jobs.get(named.job)
     if job is None:
         if named.job not in ended:
             raise UnknownIdError(f"unknown job {named.job!r}")
-    elif kind is Done and named.task >= len(job.tasks):
+    elif kind in (Done, Bounce) and named.task >= len(job.tasks):
         raise UnknownIdError(f"unknown task {named.task} of job {named.job!r}: it has {len(job.tasks)}")
     elif kind is Ask and named.reservation >= reservations_made:
         raise UnknownIdError(f"unknown reservation {named.reservation} of job {named.job!r}")

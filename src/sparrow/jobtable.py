@@ -17,7 +17,7 @@ from src.sparrow import messages as m
 from src.sparrow.commands import Finish, Send
 from src.sparrow.commands import SchedulerCommand as Command
 from src.sparrow.departures import Departure
-from src.sparrow.jobs import DONE, UNPLACED, Job, WorkerEntry, by_job, check_known, due
+from src.sparrow.jobs import DONE, UNPLACED, Idle, Job, WorkerEntry, by_job, check_known, due
 from src.sparrow.jobspec import JobSpec
 from src.sparrow.losses import Loss, LostWorkers, Postponed
 from src.sparrow.messages import Address
@@ -81,18 +81,20 @@ class JobTable:
             known = self.workers[name] = WorkerEntry(worker, slots)
         if not known.leaving:
             self.placer.worker_joined(name, now)
+            self.placer.begin()
+            self.placer.subscribe(out)
         return out
 
     def disconnected(self, worker: str) -> None:
         """The connection to a worker has ended. It keeps what it has, but gets nothing new before it joins again."""
-        self.placer.sampler.remove(worker)
+        self.placer.worker_gone(worker)
 
     def lost(self, worker: str, now: float, untaken: Iterable[m.Message] = ()) -> list[Command]:
         """A worker is lost, with all its runs and reservations. It has not taken the messages ``untaken``."""
         out = self._begin()
         entry = self.workers.pop(worker, None)
         if entry is not None:
-            self.placer.sampler.remove(worker)
+            self.placer.worker_gone(worker)
             self._lost_workers.lost(entry.address)
             self._depart(Departure.by_loss(entry, self.jobs, untaken), now, out)
             self.placer.withdraw_probes(worker, now, out)
@@ -111,7 +113,7 @@ class JobTable:
     @property
     def has_work(self) -> bool:
         """Whether ``work`` has something to do."""
-        return bool(self._departures or self._arriving or self.placer.unfinished)
+        return bool(self._departures or self._arriving or self.placer.unfinished or self.placer.has_work)
 
     def work(self, now: float) -> list[Command]:
         """Goes on with what was too much for one event, as far as one step may take. The node calls this while ``has_work``."""
@@ -120,6 +122,8 @@ class JobTable:
             self._take_next(now, out)
         if self._arriving:
             self._make_tasks(self._arriving.popleft(), now, out)
+        self.placer.subscribe(out)
+        self.placer.offer(now, out)
         while self.placer.unfinished and self.placer.budget > 0:
             job = self.placer.turn(now, out)
             if job.open == 0 and not job.reserved:
@@ -201,10 +205,39 @@ class JobTable:
         index = job.assigned.get(ask.reservation) if job is not None else None
         if job is None or index is None or (job.id, index) not in worker.runs:
             out.append(Send(worker.address, m.NoTask(ask.job, ask.reservation)))
+            if job is not None and job.method.pulls:
+                self._give_another(worker, now, out)
         else:
             task = job.tasks[index]
             out.append(Send(worker.address, m.Assign(ask.job, ask.reservation, index, task.attempt, task.duration_s)))
             self._cancel_what_is_left(job, now, out)
+
+    def _give_another(self, worker: WorkerEntry, now: float, out: list[Command]) -> None:
+        """A worker has asked for a task of a job that has none left: it gets one of the oldest job that has."""
+        self.placer.subscriptions.heard_s = now
+        job = self.placer.backlog.oldest()
+        if job is not None:
+            self.placer.give(job, worker, Idle(1, now, 1), now, out)
+
+    def _on_idle(self, worker: WorkerEntry, idle: m.Idle, now: float, out: list[Command]) -> None:
+        name = worker.address.name
+        self.placer.subscriptions.heard_s = now
+        if idle.epoch > worker.epoch and name in self.placer.sampler.positions:
+            worker.epoch = idle.epoch
+            self.placer.idle.tell(name, idle.slots, idle.told, idle.schedulers, now)
+            if self.placer.backlog.oldest() is not None:
+                self.placer.offer(now, out)
+            elif idle.schedulers > 1:
+                out.append(Send(worker.address, m.Noted(idle.epoch)))
+
+    def _on_bounce(self, worker: WorkerEntry, bounce: m.Bounce, now: float, out: list[Command]) -> None:
+        self.placer.idle.forget(worker.address.name)
+        if bounce.job in self.jobs and self._is_current(worker, bounce.job, bounce.task, bounce.attempt):
+            job = self.jobs[bounce.job]
+            del worker.runs[job.id, bounce.task]
+            job.bounced(bounce.task)
+            self._count(job, "bounced")
+            self.placer.place(job, [], now, out)
 
     def _on_done(self, worker: WorkerEntry, done: m.Done, now: float, out: list[Command]) -> None:
         job = self.jobs.get(done.job)
@@ -242,7 +275,7 @@ class JobTable:
     def _on_leave(self, worker: WorkerEntry, leave: m.Leave, now: float, out: list[Command]) -> None:
         name = worker.address.name
         worker.leaving = True
-        self.placer.sampler.remove(name)
+        self.placer.worker_gone(name)
         kept = {(job, task) for job, task, _ in leave.runs}
         self._depart(Departure.by_leave(worker, kept), now, out)
         self.placer.withdraw_probes(name, now, out)

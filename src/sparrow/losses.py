@@ -38,7 +38,7 @@ class Loss:
         """Finds out what the worker had and may have begun; it has not taken the messages ``untaken``. Yields after each step."""
         unsent, queued = set[m.Run](), list[tuple[float, int, RunKey]]()
         for message in untaken:
-            if isinstance(message, m.Launch):
+            if isinstance(message, (m.Launch, m.Offer)):
                 unsent.add((message.job, message.task, message.attempt))
             yield
         for key in list(worker.runs):

@@ -1,12 +1,12 @@
 """The messages between schedulers and workers, and their encoding. This module is the only definition of the wire format.
 
     scheduler -> worker
-        find_load()              Probe                          answered by Load
-        add_task(...)            Launch, Reconcile              answered by Holdings
-        set_late_binding(...)    Reserve, Cancel, Drop
+        find_load()              Probe                            answered by Load
+        add_task(...)            Launch, Reconcile, Offer         answered by Holdings
+        set_late_binding(...)    Reserve, Cancel, Subscribe, Drop
     worker -> scheduler
-        request_task(...)        Ask                            answered by Assign, NoTask
-        task_completed(...)      Done, Leave                    or with request_task(...)
+        request_task(...)        Ask, Idle                        answered by Assign, NoTask, Offer, Noted
+        task_completed(...)      Bounce, Done, Leave              or with request_task(...)
 
 A client calls ``schedule(job)``, and the answer is the job's report (``sparrow.jobspec``, ``sparrow.reports``).
 
@@ -100,7 +100,8 @@ class Message(Record):
     """The base class of all messages.
 
     A message is declared with its receiver and the remote method that takes it, ``(to=WORKER, method="add_task")``, or with the
-    message that it answers, ``(answers=Probe)``; it is then sent to the sender of that message. ``rides`` names another method of
+    message that it answers, ``(answers=Probe)``; it is then sent to the sender of that message. An answer that has a method too may
+    also be sent by itself. ``rides`` names another method of
     the receiver: the message may share a call with the messages of that method. ``needs_room`` says that the receiver keeps
     something for it, so that it may be refused for lack of room. The annotation of a field has its check and an example.
     """
@@ -116,15 +117,21 @@ class Message(Record):
     examples: ClassVar[tuple[Any, ...]]  # for each field a value
 
     def __init_subclass__(
-        cls, to: str = "", method: str = "", rides: str = "", answers: type[Message] | None = None, needs_room: bool = False
+        cls,
+        to: str = "",
+        method: str = "",
+        rides: str = "",
+        answers: type[Message] | tuple[type[Message], ...] = (),
+        needs_room: bool = False,
     ) -> None:
         super().__init_subclass__()
-        cls.is_answer, cls.needs_room = answers is not None, needs_room
-        cls.to = to if answers is None else SCHEDULER if answers.to == WORKER else WORKER
+        answered = answers if isinstance(answers, tuple) else (answers,)
+        cls.is_answer, cls.needs_room = bool(answered), needs_room
+        cls.to = to if not answered else SCHEDULER if answered[0].to == WORKER else WORKER
         cls.method, cls.lane = method, rides or method
         cls.answered_by = ()
-        if answers is not None:
-            answers.answered_by = (*answers.answered_by, cls)
+        for one in answered:
+            one.answered_by = (*one.answered_by, cls)
         cls.handler = "_on" + re.sub("([A-Z])", r"_\1", cls.__name__).lower()
         known = vars(sys.modules[cls.__module__])
         hints = [eval(cls.__annotations__[field], known) for field in cls.fields]  # get_type_hints would keep what it makes of them
@@ -174,6 +181,12 @@ class Cancel(Message, to=WORKER, method="set_late_binding"):
 
     job: JobId
     reservation: Number
+
+
+class Subscribe(Message, to=WORKER, method="set_late_binding"):
+    """The worker is to tell the scheduler of free slots, now and for the next ``for_s`` seconds."""
+
+    for_s: Duration
 
 
 class Drop(Message, to=WORKER, method="set_late_binding"):
@@ -232,6 +245,41 @@ class NoTask(Message, answers=Ask):
     reservation: Number
 
 
+class Idle(Message, to=SCHEDULER, method="request_task"):
+    """The worker has ``slots`` free slots and nothing queued. This replaces what it has said with a smaller ``epoch``.
+
+    It has told ``told`` other schedulers before. ``schedulers`` is the number of those that want to be told.
+    """
+
+    epoch: Number
+    slots: Number
+    told: Number
+    schedulers: Number
+
+
+class Noted(Message, answers=Idle):
+    """The scheduler has no task for the worker now, and will remember that it is idle. The worker may tell another scheduler."""
+
+    epoch: Number
+
+
+class Offer(Message, answers=(Idle, Ask), method="add_task"):
+    """A task for a slot that is free, as far as the scheduler knows. The worker runs it at once, or sends it back."""
+
+    job: JobId
+    task: Number
+    attempt: Number
+    duration_s: Duration
+
+
+class Bounce(Message, to=SCHEDULER, method="task_completed", rides="request_task"):
+    """The worker sends back a task that it was offered: all its slots are taken meanwhile."""
+
+    job: JobId
+    task: Number
+    attempt: Number
+
+
 class Done(Message, to=SCHEDULER, method="task_completed", rides="request_task"):
     """A run has ended. ``queued_s`` is its time in the worker's queue, ``service_s`` its time in a slot."""
 
@@ -280,12 +328,12 @@ def drawing() -> str:
         methods = dict.fromkeys(message.method for message in KINDS.values() if message.to == to and not message.is_answer)
         for method in methods:
             taken = [message for message in KINDS.values() if message.method == method]
-            answers = [answer.kind for message in taken for answer in message.answered_by]
+            answers = dict.fromkeys(answer.kind for message in taken for answer in message.answered_by)
             note = f"answered by {', '.join(answers)}" if answers else ""
             if taken[0].lane != method:
                 note = f"or with {taken[0].lane}(...)"
             call = f"{method}{'()' if method == 'find_load' else '(...)'}"
-            lines.append(f"        {call:<25}{', '.join(message.kind for message in taken):<31}{note}".rstrip())
+            lines.append(f"        {call:<25}{', '.join(message.kind for message in taken):<33}{note}".rstrip())
     return "\n".join(lines)
 
 

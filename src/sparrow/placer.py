@@ -8,14 +8,16 @@ used, and the tasks that it was to get are placed again.
 
 from __future__ import annotations
 
+import math
 import random
 from itertools import islice
 
 from src.sparrow import messages as m
 from src.sparrow.commands import SchedulerCommand as Command
 from src.sparrow.commands import Send
-from src.sparrow.jobs import PLACED, Job, Reservations, Round, Sampler, Task, WorkerEntry
-from src.sparrow.placement import PER_TASK, PROBE_RATIO
+from src.sparrow.jobs import PLACED, Idle, Job, Reservations, Round, Sampler, Task, WorkerEntry
+from src.sparrow.placement import PER_TASK
+from src.sparrow.pulling import Backlog, IdleWorkers, Subscriptions
 from src.sparrow.settings import SchedulerSettings
 from src.sparrow.tally import Tally
 
@@ -31,6 +33,9 @@ class Placer:
         self.reservations_made = 0  # the next number: none is used twice, even for a job that is submitted again after its end
         self.unfinished: dict[str, Job] = {}  # jobs that have their turns
         self.budget = 0  # how much this event may still do
+        self.idle = IdleWorkers()
+        self.backlog = Backlog()
+        self.subscriptions = Subscriptions(settings.subscribe_s)
         self._asking: dict[tuple[str, int], tuple[Job, Round]] = {}  # rounds that wait for loads, by deadline
 
     def begin(self) -> None:
@@ -44,10 +49,16 @@ class Placer:
         late, workers = job.method.late_binding, self.sampler.names
         if late or not workers:
             job.unplaced.extend(tasks)
+        if job.method.pulls:
+            self.backlog.add(job)
         if not workers:
             self.waiting_for_workers[job.id] = job
             return
         if late:
+            if job.method.pulls:
+                self.subscriptions.need(workers, now)
+                self.subscribe(out)
+                self.offer(now, out)
             self._choose_reservations(job)
         else:
             job.rounds[job.rounds_begun] = Round(job.rounds_begun, tasks)
@@ -85,11 +96,52 @@ class Placer:
     def worker_joined(self, worker: str, now: float) -> None:
         """This worker may get tasks from now on."""
         self.sampler.add(worker)
+        self.subscriptions.joined(worker, now)
         if self.waiting_for_workers and self._place_waiting_at_s is None:
             self._place_waiting_at_s = now + self._settings.gather_s
 
+    def worker_gone(self, worker: str) -> None:
+        """This worker gets no tasks any more, until it joins again."""
+        self.sampler.remove(worker)
+        self.idle.forget(worker)
+
+    @property
+    def has_work(self) -> bool:
+        """Whether there is something to do for the jobs that pull."""
+        return bool(self.subscriptions or self.idle and self.backlog.oldest())
+
+    def subscribe(self, out: list[Command]) -> None:
+        """Asks workers to tell of their free slots, or as many as this event may."""
+        while self.subscriptions and self.budget > 0:
+            worker = self._workers.get(self.subscriptions.next())
+            if worker is not None:
+                self.budget -= 1
+                out.append(Send(worker.address, m.Subscribe(self.subscriptions.lease_s)))
+
+    def offer(self, now: float, out: list[Command]) -> None:
+        """Gives the oldest tasks to the workers that have said that they are idle, or as many as this event may."""
+        while self.budget > 0 and self.idle:
+            job = self.backlog.oldest()
+            if job is None:
+                return
+            name, said = self.idle.take()
+            self.budget -= 1
+            self.give(job, self._workers[name], said, now, out)
+
+    def give(self, job: Job, worker: WorkerEntry, said: Idle, now: float, out: list[Command]) -> None:
+        """Gives the next task of a job to a worker that has said that it has a free slot."""
+        index = job.unplaced.popleft()
+        task = self.placed(job, index, worker, now, now)
+        job.pulled_by(index, worker.address.name, said, now)
+        self._count(job, "pulled", 1)
+        out.append(Send(worker.address, m.Offer(job.id, index, task.attempt, task.duration_s)))
+        if job.reserved and not job.unplaced:
+            self.go_on(job, now, out)  # cancels its reservations
+
     def tick(self, now: float, out: list[Command]) -> None:
         """Places jobs that have waited for a worker, and ends rounds whose time is over."""
+        if self.backlog and self.backlog.oldest():
+            self._ask_for_idle(now, out)
         if self._place_waiting_at_s is not None and now >= self._place_waiting_at_s:
             self._place_waiting(now, out)
         late = []
@@ -216,10 +268,13 @@ class Placer:
             self.place(job, again, now, out)
 
     def _choose_reservations(self, job: Job) -> None:
-        """Chooses workers until there are d reservations for each task that waits for one (d: the probe ratio)."""
-        short = PROBE_RATIO * len(job.unplaced) - len(job.reserved) - len(job.to_reserve)
+        """Chooses workers until there are d reservations for each task that waits for one (d: the method's probe ratio)."""
+        if job.method.pulls and self.idle.schedulers <= 1:
+            return  # every worker that becomes free tells this scheduler
+        ratio = job.method.probe_ratio
+        short = ratio * len(job.unplaced) - len(job.reserved) - len(job.to_reserve)
         if short > 0:
-            job.to_reserve.extend(job.method.probe(-(-short // PROBE_RATIO), self.sampler.names, self._rng))
+            job.to_reserve.extend(job.method.probe(math.ceil(short / ratio), self.sampler.names, self._rng))
 
     def _reserve(self, job: Job, now: float, out: list[Command]) -> None:
         """Makes the reservations that were chosen, or the next ones; none if no task waits for them any more."""
@@ -254,6 +309,16 @@ class Placer:
             worker = self.end_reservation(job, number)
             if worker is not None:
                 out.append(Send(worker.address, m.Cancel(job.id, number)))
+
+    def _ask_for_idle(self, now: float, out: list[Command]) -> None:
+        """Tasks wait for an idle worker. Nothing is lost on the way, so this is for what nobody has thought of."""
+        subscriptions, settings = self.subscriptions, self._settings
+        subscriptions.need(self.sampler.names, now)
+        self.subscribe(out)
+        if now - subscriptions.heard_s > settings.unheard_s:
+            subscriptions.heard_s = now
+            for name in self._rng.sample(self.sampler.names, min(settings.unheard_workers, len(self.sampler.names))):
+                out.append(Send(self._workers[name].address, m.Subscribe(subscriptions.lease_s)))
 
     def _place_waiting(self, now: float, out: list[Command]) -> None:
         """Places the tasks that have waited for the first worker."""

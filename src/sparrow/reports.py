@@ -66,7 +66,7 @@ class MethodInfo(TypedDict):
     summary: Annotated[str, Text(400)]  # one line: what it does with the tasks of a job
     section: Word  # of the paper; "" for none
     colour: Colour  # slot in the page's list of colours
-    samples: Word  # what it asks workers for: "nothing", "per task", "per job" or "reservations"
+    samples: Word  # what it asks workers for: "nothing", "per task", "per job", "reservations" or "idle workers"
     why: Sentence  # whole sentences: why a task was placed where it was
 
 
@@ -144,6 +144,17 @@ class Decision(TypedDict):
     counted: OptionalCounted
 
 
+class Pulled(TypedDict):
+    """A task that was given to a worker which had said that it was idle."""
+
+    task: TaskNumber
+    worker: Name
+    after_s: Seconds  # from the job's submission
+    idle_s: Seconds  # since the worker had said so
+    told: Count  # schedulers that it had told
+    bounced: bool  # whether it sent the task back, because its slots were taken meanwhile
+
+
 class AskedReservation(TypedDict):
     """A reservation that reached the front of its worker's queue."""
 
@@ -195,6 +206,7 @@ class JobDetails(JobHead):
     tasks: Annotated[list[TaskRow], Size(SHOWN_TASKS)]
     decisions: Annotated[list[Decision], Size(SHOWN_PLACEMENTS)]
     asked: Annotated[list[AskedReservation], Size(SHOWN_PLACEMENTS)]
+    pulled: Annotated[list[Pulled], Size(SHOWN_PLACEMENTS)]
     reservations: Annotated[list[ReservationRow], Size(SHOWN_PLACEMENTS)]
 
 

@@ -94,6 +94,9 @@ class SchedulerSettings:
     retry_pause_s: float = 0.5  # before a task that was lost twice is placed again; the pause doubles with each further loss
     retry_pause_most_s: float = 4.0  # the longest such pause
     probe_timeout_s: float = 1.0  # a round of probes ends after this time, with the loads that have arrived
+    subscribe_s: float = 60.0  # for this time workers tell of their free slots; it begins anew while jobs need that
+    unheard_s: float = 1.0  # some workers are asked whether they are idle if tasks wait for that, and none has said so for this time
+    unheard_workers: int = 10  # how many of them
     doubted_s: float = 3.0  # for this time a worker that was lost and is back is asked for runs that were placed elsewhere
     gather_s: float = 0.1  # from the first worker that joins to the placing of the jobs that waited, so that others join too
     remembered_workers: int = 10_000  # lost workers whose incarnations are remembered
@@ -121,6 +124,7 @@ class WorkerSettings:
     greet_s: float = 1.0  # the longest time, at the start, for the greetings to schedulers
     remembered: int = 20_000  # runs and reservations that have ended here and are recognized when they arrive again
     max_slots: int = 1024
+    told_schedulers: int = 3  # of those that want to be told of free slots: so many are told each time
     max_held: int = 1_000_000  # tasks, reservations and messages that wait: about 400 MB
     max_schedulers: int = 100  # schedulers that have given the worker something
     max_at_once: int = 100  # tasks of 0 s that are run without returning to the event loop

@@ -122,9 +122,10 @@ class Tally:
         return {
             **_head(job, ended, now, to_wall_s),
             "num_tasks": job.num_tasks,
-            "tasks": [explanations.task_row(task, job.submitted_s) for task in job.tasks[first : min(end, limits.shown_tasks)]],
+            "tasks": [explanations.task_row(job, index) for index in range(first, min(end, limits.shown_tasks, len(job.tasks)))],
             "decisions": _between(first, end, explanations.decisions(job, limits.shown_placements)),
             "asked": job.asked[first : min(end, limits.shown_placements)],
+            "pulled": job.pulled[first : min(end, limits.shown_placements)],
             "reservations": explanations.reservations(job, limits.shown_placements)[first:end],
         }
 
@@ -139,6 +140,7 @@ class Tally:
             max(
                 sum(len(decision["tasks"]) for decision in job.decisions),
                 len(job.asked),
+                len(job.pulled),
                 sum(len(made.workers) for made in job.reservations),
             ),
             limits.shown_placements,

@@ -55,7 +55,11 @@ class WorkQueue:
         self.asking: dict[ReservationKey, QueuedReservation] = {}
         self.leaving = False
         self.completed = 0
-        self._ended: OrderedDict[RunKey | ReservationKey, m.Done | None] = OrderedDict()
+        self.subscribers: dict[Address, float] = {}  # schedulers that are told of free slots -> until when; the next ones first
+        self._epoch = 0  # how often free slots were told
+        self._schedulers_told = 0  # since then
+        self._told = 0  # free slots that were told and have not been taken since
+        self._ended: OrderedDict[RunKey | ReservationKey, m.Done | m.Bounce | None] = OrderedDict()
         self._dropping: deque[tuple[Address, deque[QueuedTask | QueuedReservation]]] = deque()  # lost ones, and what to look at
         self._turn = 0  # the position in the queue at which the answer to the next Reconcile begins
 
@@ -72,6 +76,7 @@ class WorkQueue:
         for message in batch:
             getattr(self, message.handler)(owner, message, now, out)
         self._advance(now, out)
+        self._tell(now, out)
         return out
 
     def ended(self, owner: Address, run: m.Run, now: float) -> list[Command]:
@@ -86,6 +91,7 @@ class WorkQueue:
             self._remember(key, done)
             out.append(Send(owner, done))
             self._advance(now, out)
+            self._tell(now, out)
         return out
 
     def lost(self, owner: Address, now: float) -> list[Command]:
@@ -94,6 +100,7 @@ class WorkQueue:
         What is queued is dropped in steps: the node calls ``work`` while ``has_work``. Until then nothing else begins.
         """
         out: list[Command] = []
+        self.subscribers.pop(owner, None)
         self._dropping.append((owner, self.queue.entries()))
         for key in [key for key, reservation in self.asking.items() if reservation.owner == owner]:
             del self.asking[key]
@@ -118,6 +125,7 @@ class WorkQueue:
             if not entries:
                 self._dropping.popleft()
         self._advance(now, out)
+        self._tell(now, out)
         return out
 
     def leave(self, owners: Iterable[Address], now: float, within_s: float) -> list[Command]:
@@ -126,6 +134,7 @@ class WorkQueue:
         Each of the schedulers ``owners`` is sent a Leave that names its runs that still end here.
         """
         self.leaving = True
+        self.subscribers.clear()
         out: list[Command] = []
         self.queue.clear()
         self._dropping.clear()
@@ -174,6 +183,27 @@ class WorkQueue:
         else:  # the request was given up meanwhile, but the scheduler counts on this worker for the task
             self.queue.push(QueuedTask(key, assign.duration_s, now))
 
+    def _on_offer(self, owner: Address, offer: m.Offer, now: float, out: list[Command]) -> None:
+        key = owner, (offer.job, offer.task, offer.attempt)
+        if self.leaving or self._recognize(key, out):
+            return
+        if self._free > 0:  # so nothing is queued, or this answers an Ask whose slot is free now
+            self._start(key, offer.duration_s, now, now, out)
+        else:
+            bounce = m.Bounce(*key[1])
+            self._remember(key, bounce)
+            out.append(Send(owner, bounce))
+
+    def _on_noted(self, owner: Address, noted: m.Noted, now: float, out: list[Command]) -> None:
+        if noted.epoch == self._epoch and self._told > 0:
+            self._tell_next(out)
+
+    def _on_subscribe(self, owner: Address, subscribe: m.Subscribe, now: float, out: list[Command]) -> None:
+        if not self.leaving:
+            self.subscribers = {owner: now + subscribe.for_s, **self.subscribers}
+            self.subscribers[owner] = now + subscribe.for_s
+            self._told = 0
+
     def _on_no_task(self, owner: Address, no_task: m.NoTask, now: float, out: list[Command]) -> None:
         self._end_request(owner, no_task)
 
@@ -184,11 +214,11 @@ class WorkQueue:
             if key in self.running:
                 running.append((run, now - self.running[key].started_s))
             elif key not in self.queue:
-                done = self._ended.get(key)
-                if done is None:
+                said = self._ended.get(key)
+                if said is None:
                     missing_runs.append(run)
                 else:
-                    out.append(Send(owner, done))
+                    out.append(Send(owner, said))
         missing_reservations = []
         for reservation in believed.reservations:
             asked = owner, reservation
@@ -220,6 +250,31 @@ class WorkQueue:
                 self.asking[entry.key] = entry
                 out.append(Send(entry.owner, m.Ask(*entry.reservation)))
 
+    @property
+    def _free(self) -> int:
+        return self.slots - len(self.running) - len(self.asking)
+
+    def _tell(self, now: float, out: list[Command]) -> None:
+        """Tells schedulers of free slots if there are more than they have been told of, and nothing is queued."""
+        if not self.subscribers:
+            return
+        free = 0 if self._dropping else self._free
+        if free <= self._told:
+            self._told = free
+            return
+        self.subscribers = {owner: until_s for owner, until_s in self.subscribers.items() if until_s > now}
+        self._epoch, self._told, self._schedulers_told = self._epoch + 1, free, 0
+        self._tell_next(out)
+
+    def _tell_next(self, out: list[Command]) -> None:
+        """Tells the scheduler that was not told for longest. If that has no task, the next one is told."""
+        told, schedulers = self._schedulers_told, len(self.subscribers)
+        if told < min(schedulers, self._settings.told_schedulers):
+            owner = next(iter(self.subscribers))
+            self.subscribers[owner] = self.subscribers.pop(owner)
+            self._schedulers_told += 1
+            out.append(Send(owner, m.Idle(self._epoch, self._told, told, schedulers)))
+
     def _start(self, key: RunKey, duration_s: float, since_s: float, now: float, out: list[Command]) -> None:
         self.running[key] = Running(key, duration_s, since_s, now)
         out.append(Start(*key, duration_s))
@@ -237,19 +292,19 @@ class WorkQueue:
         return self.asking.pop(key, None) is not None
 
     def _recognize(self, key: RunKey | ReservationKey, out: list[Command]) -> bool:
-        """Returns whether that run or reservation came before. If it is a run that has ended, Done is sent again.
+        """Returns whether that run or reservation came before. If it has ended or was sent back, this is said again.
 
-        The sender would not send it again if it had received the Done.
+        The sender would not send it again if it had heard that.
         """
         if key in self._ended:
-            done = self._ended[key]
-            if done is not None:
-                out.append(Send(key[0], done))
+            said = self._ended[key]
+            if said is not None:
+                out.append(Send(key[0], said))
             return True
         return key in self.running or key in self.queue
 
-    def _remember(self, key: RunKey | ReservationKey, done: m.Done | None) -> None:
-        self._ended[key] = done
+    def _remember(self, key: RunKey | ReservationKey, said: m.Done | m.Bounce | None) -> None:
+        self._ended[key] = said
         if len(self._ended) > self._settings.remembered:
             self._ended.popitem(last=False)
 

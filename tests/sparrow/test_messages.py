@@ -38,26 +38,26 @@ def test_one_load_answers_all_probes_of_a_worker():
 
 def test_answers_go_back_to_whoever_asked():
     answered = {kind: kind.answered_by for kind in KINDS if kind.answered_by}
-    assert answered == {m.Probe: (m.Load,), m.Reconcile: (m.Holdings,), m.Ask: (m.Assign, m.NoTask)}
+    assert answered == {m.Probe: (m.Load,), m.Reconcile: (m.Holdings,), m.Ask: (m.Assign, m.NoTask, m.Offer), m.Idle: (m.Noted, m.Offer)}
     for kind, answers in answered.items():
-        assert all(answer.is_answer and answer.to != kind.to and answer.method == "" for answer in answers)
-    assert [kind for kind in KINDS if kind.is_answer] == [m.Load, m.Holdings, m.Assign, m.NoTask]
-    assert all(bool(kind.method) is not kind.is_answer for kind in KINDS)
+        assert all(answer.is_answer and answer.to != kind.to for answer in answers)
+    assert [kind for kind in KINDS if kind.is_answer] == [m.Load, m.Holdings, m.Assign, m.NoTask, m.Noted, m.Offer]
+    assert [kind for kind in KINDS if bool(kind.method) is kind.is_answer] == [m.Offer]  # an answer, or a call of its own
 
 
 def test_a_batch_allows_the_answers_to_what_is_in_it():
     assert m.answers_of([]) == frozenset()
     assert m.answers_of([m.Launch.example(), m.Done.example()]) == frozenset()
     assert m.answers_of([m.Launch.example(), m.Reconcile.example()]) == {"Holdings"}
-    assert m.answers_of([m.Ask.example(), m.Done.example()]) == {"Assign", "NoTask"}
+    assert m.answers_of([m.Ask.example(), m.Done.example()]) == {"Assign", "NoTask", "Offer"}
 
 
 TAKEN: dict[str, list[type[m.Message]]] = {
     "find_load": [m.Probe],
-    "add_task": [m.Launch, m.Reconcile],
-    "set_late_binding": [m.Reserve, m.Cancel, m.Drop],
-    "request_task": [m.Ask, m.Done, m.Leave],
-    "task_completed": [m.Done, m.Leave],
+    "add_task": [m.Launch, m.Reconcile, m.Offer],
+    "set_late_binding": [m.Reserve, m.Cancel, m.Subscribe, m.Drop],
+    "request_task": [m.Ask, m.Idle, m.Bounce, m.Done, m.Leave],
+    "task_completed": [m.Bounce, m.Done, m.Leave],
 }
 
 
@@ -70,22 +70,22 @@ def test_a_remote_method_takes_what_is_declared_for_it_and_what_rides_along(meth
 
 def test_no_remote_method_takes_an_answer():
     assert m.taken_by("find_loads") == frozenset()
-    assert not any(m.KINDS[kind].is_answer for method in TAKEN for kind in m.taken_by(method))
+    assert {kind for method in TAKEN for kind in m.taken_by(method) if m.KINDS[kind].is_answer} == {"Offer"}
     assert all(kind.is_answer or any(kind.kind in m.taken_by(method) for method in TAKEN) for kind in KINDS)
 
 
 LANES: dict[str, set[type[m.Message]]] = {
     "find_load": {m.Probe},
-    "add_task": {m.Launch, m.Reconcile},
-    "set_late_binding": {m.Reserve, m.Cancel, m.Drop},
-    "request_task": {m.Ask, m.Done, m.Leave},
+    "add_task": {m.Launch, m.Reconcile, m.Offer},
+    "set_late_binding": {m.Reserve, m.Cancel, m.Subscribe, m.Drop},
+    "request_task": {m.Ask, m.Idle, m.Bounce, m.Done, m.Leave},
 }
 
 
 def test_what_may_share_a_call_has_the_same_lane():
     lanes: dict[str, set[type[m.Message]]] = {}
     for kind in KINDS:
-        if not kind.is_answer:
+        if kind.method:
             lanes.setdefault(kind.lane, set()).add(kind)
     assert all(lanes[lane] >= kinds for lane, kinds in LANES.items())
 

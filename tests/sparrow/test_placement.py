@@ -1,3 +1,4 @@
+import math
 import random
 from collections import Counter
 
@@ -7,7 +8,7 @@ from hypothesis import strategies as st
 
 from src.sparrow.placement import METHODS, PROBE_RATIO, Method, Registry, method_named
 
-RANDOM, CHOOSE_TWO, BATCH, LATE = METHODS.values()
+RANDOM, CHOOSE_TWO, BATCH, LATE, PULL = METHODS.values()
 d = PROBE_RATIO
 
 tasks = st.integers(1, 40)
@@ -31,14 +32,14 @@ def probed_batches(draw):
     return m, probed, {worker: loads[worker] for worker in probed if worker in answered}
 
 
-def test_the_four_methods_are_found_by_name():
-    assert list(METHODS) == ["RANDOM", "CHOOSE_TWO", "BATCH", "BATCH+LATE_BINDING"]
+def test_the_methods_are_found_by_name():
+    assert list(METHODS) == ["RANDOM", "CHOOSE_TWO", "BATCH", "BATCH+LATE_BINDING", "PULL"]
     assert all(method_named(name) is method and method.name == name for name, method in METHODS.items())
 
 
 @pytest.mark.parametrize("name", ["RANDOMLY", "", "BATCH ", None, 3, ["BATCH"], "x" * 1_000])
-def test_an_unknown_method_is_refused_with_the_names_of_the_four(name):
-    with pytest.raises(ValueError, match=r"RANDOM, CHOOSE_TWO, BATCH, BATCH\+LATE_BINDING") as refusal:
+def test_an_unknown_method_is_refused_with_their_names(name):
+    with pytest.raises(ValueError, match=r"RANDOM, CHOOSE_TWO, BATCH, BATCH\+LATE_BINDING, PULL$") as refusal:
         method_named(name)
     assert len(str(refusal.value)) < 200
 
@@ -57,7 +58,7 @@ def choose_three(**attributes):
         "name": "CHOOSE_THREE",
         "summary": "each task to the least loaded of three workers",
         "section": "",
-        "colour": 5,
+        "colour": 6,
         "samples": "per task",
         "why": "Each task probed three workers and went to the least loaded.",
         "probe": lambda self, tasks, workers, rng: list(workers),
@@ -141,14 +142,16 @@ def test_what_is_asked_of_workers_follows_from_what_a_method_samples():
         "CHOOSE_TWO": (True, False),
         "BATCH": (True, False),
         "BATCH+LATE_BINDING": (False, True),
+        "PULL": (False, True),
     }
+    assert [name for name, method in METHODS.items() if method.pulls] == ["PULL"]
 
 
 def test_the_built_in_methods_have_colours_of_their_own_and_say_why():
     told = METHODS.to_dicts()
     assert [method["name"] for method in told] == METHODS.names()
-    assert [method["colour"] for method in told] == [1, 2, 3, 4]
-    assert [method["samples"] for method in told] == ["nothing", "per task", "per job", "reservations"]
+    assert [method["colour"] for method in told] == [1, 2, 3, 4, 5]
+    assert [method["samples"] for method in told] == ["nothing", "per task", "per job", "reservations", "idle workers"]
     assert all(set(method) == {"name", "summary", "section", "colour", "samples", "why"} for method in told)
     assert all(method["why"].endswith(".") and not method["summary"].endswith(".") for method in told)
 
@@ -163,6 +166,7 @@ def test_the_built_in_methods_have_colours_of_their_own_and_say_why():
         (CHOOSE_TWO, [5, 2, 6, 0, 1, 8, 1, 5], [5, 6, 1, 1], 454710),
         (BATCH, [5, 2, 6, 9, 0, 7, 4, 1], [9, 6, 7, 4], 73248),
         (LATE, [5, 2, 6, 9, 0, 7, 4, 1], [], 611097),
+        (PULL, [5, 2, 6, 9, 0, 7], [], 861168),
     ],
     ids=METHODS,
 )
@@ -310,13 +314,14 @@ def test_batch_breaks_ties_at_random():
     assert all(counts[worker] == pytest.approx(1_500, rel=0.1) for worker in names(4))
 
 
-# BATCH+LATE_BINDING
+# BATCH+LATE_BINDING, and PULL among several schedulers
 
 
+@pytest.mark.parametrize("method", [LATE, PULL])
 @given(m=tasks, here=workers, rng=seeds)
-def test_late_binding_reserves_d_m_times_as_evenly_as_it_goes(m, here, rng):
-    counts = Counter(LATE.probe(m, here, rng))
-    assert sum(counts.values()) == d * m
+def test_late_binding_reserves_d_m_times_as_evenly_as_it_goes(method, m, here, rng):
+    counts = Counter(method.probe(m, here, rng))
+    assert sum(counts.values()) == math.ceil(method.probe_ratio * m)
     assert set(counts) <= set(here)
     assert max(counts.values()) - min(counts[worker] for worker in here) <= 1  # so distinct while there are enough
 

@@ -247,6 +247,7 @@ def test_the_details_of_the_largest_job_are_read_in_reasonable_time():
         "tasks": rows,
         "decisions": [],
         "asked": [],
+        "pulled": [],
         "reservations": [],
     }
     read = reader(JobDetails)
