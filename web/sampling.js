@@ -1,6 +1,6 @@
 // Why a task went where it went: which workers were asked for it, what they answered, which was taken. Pure.
 
-import { count, plural } from "./format.js";
+import { count, plural, seconds } from "./format.js";
 import { compareNames } from "./names.js";
 
 const MOST_PROBES = 24; // shown of one task
@@ -8,6 +8,7 @@ const MOST_PROBES = 24; // shown of one task
 /** What a method asks workers for, as the registry says; of a method that is not in it, what the job shows. */
 export function samplesOf(job, told) {
   if (told) return told;
+  if (job.pulled.length) return "idle workers";
   if (job.reservations.length) return "reservations";
   return job.decisions.some(({ loads }) => Object.keys(loads).length) ? "per job" : "nothing";
 }
@@ -72,6 +73,21 @@ function byLoad(probes) {
 function probesOf(asked, taken) {
   const probes = asked.filter(({ worker }, i) => i < MOST_PROBES || worker === taken);
   return { probes, left: asked.length - probes.length };
+}
+
+// Idle workers
+
+/** What became of the tasks that went to idle workers, such as "11 tasks given to idle workers, of which 1 came back". */
+export function pulledWords(all) {
+  const back = all.filter(({ bounced }) => bounced).length;
+  return `${plural(all.length, "task")} given to idle workers${back ? `, of which ${count(back)} came back` : ""}.`;
+}
+
+/** Why a task went to a worker: how long ago that had said that it was idle, to whom before, and whether it was busy after all. */
+export function toldWords({ idle_s, told, bounced }) {
+  const when = idle_s > 0 ? `idle: said so ${seconds(idle_s)} before` : "idle: had just said so";
+  const others = told ? `, to ${plural(told, "other scheduler")} too` : "";
+  return `${when}${others}${bounced ? "; sent back: busy by then" : ""}`;
 }
 
 // Reservations

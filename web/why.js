@@ -3,7 +3,7 @@
 import { h } from "./dom.js";
 import { count, seconds } from "./format.js";
 import { workerAddress } from "./links.js";
-import { gotWords, inOrder, placements, reservationWords, samplesOf } from "./sampling.js";
+import { gotWords, inOrder, placements, pulledWords, reservationWords, samplesOf, toldWords } from "./sampling.js";
 
 const MOST_ROWS = 200;
 
@@ -15,8 +15,15 @@ export function why(job, registry) {
     { class: "card-box" },
     h("h3", { class: "h2" }, "Why here?"),
     method.why ? h("p", { class: "sub" }, method.why) : null,
-    ...(samples === "reservations" ? reservations(job.reservations) : sampled(job.decisions, samples)),
+    ...rowsOf(job, samples),
   );
+}
+
+function rowsOf(job, samples) {
+  if (samples === "idle workers") {
+    return [...pulled(job.pulled), ...(job.reservations.length ? reservations(job.reservations) : [])];
+  }
+  return samples === "reservations" ? reservations(job.reservations) : sampled(job.decisions, samples);
 }
 
 const workerLink = (name) => h("a", { href: workerAddress(name) }, name);
@@ -37,6 +44,24 @@ function reservations(all) {
     );
   const heads = ["After", "Worker", { name: "Reservation", wide: true }, "Got"];
   return [h("p", { class: "quiet" }, reservationWords(all), cutWords(all.length)), whyTable(heads, rows, [0, 2])];
+}
+
+function pulled(all) {
+  if (!all.length) return [h("p", {}, "No idle worker has got a task of this job yet.")];
+  const rows = all
+    .slice(0, MOST_ROWS)
+    .map((one) =>
+      h(
+        "tr",
+        {},
+        h("td", { class: "num" }, seconds(one.after_s)),
+        h("td", { class: "num" }, count(one.task)),
+        h("td", {}, workerLink(one.worker)),
+        h("td", { class: one.bounced ? "quiet" : false }, toldWords(one)),
+      ),
+    );
+  const words = h("p", { class: "quiet" }, pulledWords(all), cutWords(all.length));
+  return [words, whyTable(["After", "Task", "Went to", "Because"], rows, [0, 1])];
 }
 
 /** Says so when not all rows are shown. */

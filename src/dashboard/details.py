@@ -119,6 +119,7 @@ class DetailReader:
                     found[id]["tasks"] += job["tasks"]
                     found[id]["decisions"] += job["decisions"]
                     found[id]["asked"] += job["asked"]
+                    found[id]["pulled"] += job["pulled"]
                     found[id]["reservations"] += job["reservations"]
                 else:
                     found[id] = {**job, "scheduler": scheduler.name}

@@ -23,6 +23,8 @@ _COUNTERS = (
     ("reservations_lost", "reservations_lost_total", "Reservations lost with their worker."),
     ("assigned", "reservations_assigned_total", "Reservations that got a task."),
     ("no_ops", "no_ops_total", "Reservations that reached the front when no task was left."),
+    ("pulled", "tasks_pulled_total", "Tasks given to workers that had said that they were idle."),
+    ("bounced", "tasks_bounced_total", "Tasks that such a worker sent back: it was busy by then."),
     ("cancellations", "cancellations_total", "Reservations taken back."),
 )
 _TIMES = (

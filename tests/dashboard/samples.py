@@ -87,7 +87,7 @@ def task(worker="a", state="placed", **fields):
 def details(id="job", tasks=(), **fields):
     rows = list(tasks)
     head = {**job(id, state="running"), "num_tasks": len(rows), "tasks": rows}
-    return {**head, "decisions": [], "asked": [], "reservations": [], **fields}
+    return {**head, "decisions": [], "asked": [], "pulled": [], "reservations": [], **fields}
 
 
 def build(workers=(), schedulers=(), memory=None, now=NOW, up=True, nameserver=True, since=NOW, awaited=()):

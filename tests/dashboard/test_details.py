@@ -298,7 +298,7 @@ def test_the_details_of_a_large_job_are_read_in_parts():
         table.submitted(spec(method, *[0.1] * 25), 0.0)
         scheduler = InParts(table, at_once=10)
         read, whole = read_by_the_dashboard(scheduler), details(table, now=0.0, to_wall_s=0.0)
-        for part in ("tasks", "decisions", "asked", "reservations", "num_tasks"):
+        for part in ("tasks", "decisions", "asked", "pulled", "reservations", "num_tasks"):
             assert read[part] == whole[part], (method, part)
         assert scheduler.questions == math.ceil(each * 25 / 10)
 

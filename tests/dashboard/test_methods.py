@@ -15,8 +15,8 @@ from src.sparrow.placement import METHODS, method_named
 from tests.dashboard.samples import build, method, stats
 from tests.support.choose_three import ChooseThree
 
-BUILT_IN = ["RANDOM", "CHOOSE_TWO", "BATCH", "BATCH+LATE_BINDING"]
-INFO = {"name": "OTHER", "summary": "somewhere", "section": "", "colour": 6, "samples": "nothing", "why": "It went somewhere."}
+BUILT_IN = ["RANDOM", "CHOOSE_TWO", "BATCH", "BATCH+LATE_BINDING", "PULL"]
+INFO = {"name": "OTHER", "summary": "somewhere", "section": "", "colour": 7, "samples": "nothing", "why": "It went somewhere."}
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_the_dashboard_shows_what_any_scheduler_knows_the_built_in_ones_first():
     older = stats("s3")
     registry = build(schedulers=[older, one, two])["registry"]
     assert [method["name"] for method in registry] == [*BUILT_IN, "OTHER", "THIRD"]
-    assert registry[4] == INFO  # as the first that knows it says
+    assert registry[len(BUILT_IN)] == INFO  # as the first that knows it says
     assert [method["name"] for method in merged_registry({"s3": older})] == BUILT_IN
 
 

@@ -9,7 +9,7 @@ class ChooseThree(Method):
     name = "CHOOSE_THREE"
     summary = "each task to the least loaded of three workers"
     section = ""
-    colour = 5
+    colour = 6
     samples = "per task"
     why = "Each task probed three workers and went to the least loaded of them."
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { divided, gotWords, inOrder, placements, reservationWords, samplesOf } from "../../web/sampling.js";
+import { divided, gotWords, inOrder, placements, pulledWords, reservationWords, samplesOf, toldWords } from "../../web/sampling.js";
 
 const told = (rows) => rows.map(({ task, worker, probes }) => [task, worker, probes.map((probe) => probe.worker)]);
 
@@ -105,11 +105,24 @@ test("no more rows than asked for, over all decisions", () => {
 });
 
 test("the registry says what a method samples; without it, what the job shows", () => {
-  const job = { reservations: [], decisions: [decision] };
+  const job = { pulled: [], reservations: [], decisions: [decision] };
   assert.equal(samplesOf({ ...job, reservations: [{}] }, "per task"), "per task");
   assert.equal(samplesOf({ ...job, reservations: [{}] }, null), "reservations");
+  assert.equal(samplesOf({ ...job, pulled: [{}], reservations: [{}] }, null), "idle workers");
   assert.equal(samplesOf(job, null), "per job");
-  assert.equal(samplesOf({ reservations: [], decisions: [{ ...decision, loads: {} }] }, null), "nothing");
+  assert.equal(samplesOf({ pulled: [], reservations: [], decisions: [{ ...decision, loads: {} }] }, null), "nothing");
+});
+
+test("why an idle worker got a task, in words", () => {
+  const row = { task: 3, worker: "host1", after_s: 0, idle_s: 0.25, told: 0, bounced: false };
+  assert.equal(toldWords(row), "idle: said so 250 ms before");
+  assert.equal(toldWords({ ...row, idle_s: 0, told: 2 }), "idle: had just said so, to 2 other schedulers too");
+  assert.equal(
+    toldWords({ ...row, told: 1, bounced: true }),
+    "idle: said so 250 ms before, to 1 other scheduler too; sent back: busy by then",
+  );
+  assert.equal(pulledWords([row]), "1 task given to idle workers.");
+  assert.equal(pulledWords([row, { ...row, bounced: true }]), "2 tasks given to idle workers, of which 1 came back.");
 });
 
 const reservation = (number, state, ended_s, task = null) => ({

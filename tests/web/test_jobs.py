@@ -67,6 +67,18 @@ def test_a_late_bound_job_shows_all_its_reservations(lively, opened):
     assert one.page.locator("details table tbody tr").count() == 8
 
 
+def test_a_pulled_job_says_who_was_idle(lively, opened):
+    job = jobs_of(lively, "PULL")[-1]
+    told = lively.get(f"/sparrow/jobs/{job['id']}")["pulled"]
+    one = opened(lively, f"#/jobs/{job['id']}")
+    one.page.wait_for_selector(".why")
+    cells = [row.split("\t") for row in one.page.locator(".why tbody tr").all_inner_texts()]
+    assert [worker for _, _, worker, _ in cells] == [row["worker"] for row in told]
+    assert sorted(int(task) for _, task, _, _ in cells) == list(range(8))
+    assert all(text.startswith("idle: ") for *_, text in cells)
+    assert "8 tasks given to idle workers." in one.text("#job")
+
+
 def test_a_failed_task_shows_its_reason_and_each_lost_attempt(lively, still):
     """The server's answer about a job that ended well, changed into one of which a task was lost four times."""
     row = jobs_of(lively, "BATCH")[0]

@@ -68,11 +68,11 @@ def test_a_registered_method_appears_by_itself(registered, own_scheduler, opened
 
     registered()
     page.get_by_text(NAME, exact=True).first.wait_for()
-    assert "Not used yet" in page.locator(".method-row").nth(4).inner_text()
+    assert "Not used yet" in page.locator(".method-row").nth(len(BUILT_IN)).inner_text()
     futures = [client.submit(Job(None, TASKS, 0.05), NAME) for _ in range(JOBS)]
     reports = [future.result(20) for future in futures]
     assert {report.method for report in reports} == {NAME}
-    page.wait_for_function("name => document.querySelectorAll('.method-row')[4].innerText.includes(name)", arg=f"{JOBS} jobs")
+    page.wait_for_function("name => document.querySelectorAll('.method-row')[5].innerText.includes(name)", arg=f"{JOBS} jobs")
 
     *built_in, (name, words, chip, line) = page.evaluate(ROWS)
     assert built_in == before
@@ -81,16 +81,16 @@ def test_a_registered_method_appears_by_itself(registered, own_scheduler, opened
     assert name == NAME
     assert f"{told['methods'][NAME]['slowdown']['p50']:.2f}×" in words
     assert chip == page.evaluate(COLOUR, ChooseThree.colour)
-    assert len({colour for _, _, *colours in [*built_in, (name, words, chip, line)] for colour in colours}) == 10
+    assert len({colour for _, _, *colours in [*built_in, (name, words, chip, line)] for colour in colours}) == 2 * (len(built_in) + 1)
 
-    tooltip = Hovered(one, page.locator("#messages-canvas")).tooltip(4)
+    tooltip = Hovered(one, page.locator("#messages-canvas")).tooltip(len(BUILT_IN))
     assert tooltip.title == NAME
     assert tooltip.values == {"probes": PROBES, "reservations": 0, "no-ops": 0, "cancellations": 0}
     page.get_by_text("Methods as a table").click()
-    page.locator("#methods-data tbody tr").nth(4).wait_for()  # it is filled once it is open
+    page.locator("#methods-data tbody tr").nth(len(BUILT_IN)).wait_for()  # it is filled once it is open
     table = page.locator("#methods-data tbody tr").all_inner_texts()
     assert [row.split("\t")[0] for row in table] == [*BUILT_IN, NAME]
-    assert table[4].split("\t")[1] == str(JOBS)
+    assert table[len(BUILT_IN)].split("\t")[1] == str(JOBS)
 
     page.goto(f"{dashboard.origin}/sparrow#/jobs")
     options = page.locator("#filter-method option").all_inner_texts()
