@@ -34,6 +34,8 @@ const MESSAGES = {
     { key: "reservations", label: "reservations", colour: "k2" },
     { key: "no_ops", label: "no-ops", colour: "k3" },
     { key: "cancellations", label: "cancellations", colour: "k4" },
+    { key: "pulled", label: "offers", colour: "k5" },
+    { key: "bounced", label: "bounces", colour: "k6" },
   ],
   valueFor: perTask,
   text: short,

@@ -13,7 +13,14 @@ from tests.web import pixels
 from tests.web.hovering import Hovered, charts, number_in
 
 TIMES = {"wait": "wait_s", "service": "service_s"}
-MESSAGES = {"probes": "probes", "reservations": "reservations", "no-ops": "no_ops", "cancellations": "cancellations"}
+MESSAGES = {
+    "probes": "probes",
+    "reservations": "reservations",
+    "no-ops": "no_ops",
+    "cancellations": "cancellations",
+    "offers": "pulled",
+    "bounces": "bounced",
+}
 HISTORY = {
     "history-load": {"running": "running", "queued": "queued"},
     "history-rate": {"tasks/s": "tasks_per_s"},

@@ -52,7 +52,7 @@ def test_bars_are_as_long_as_the_numbers_say(still, stats, size, scheme):
             assert lengths == pytest.approx([key(method) for key in keys], abs=3 * each), (id, index)
 
 
-MESSAGES = ("probes", "reservations", "no_ops", "cancellations")
+MESSAGES = ("probes", "reservations", "no_ops", "cancellations", "pulled", "bounced")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -85,7 +85,7 @@ def test_a_registered_method_appears_by_itself(registered, own_scheduler, opened
 
     tooltip = Hovered(one, page.locator("#messages-canvas")).tooltip(len(BUILT_IN))
     assert tooltip.title == NAME
-    assert tooltip.values == {"probes": PROBES, "reservations": 0, "no-ops": 0, "cancellations": 0}
+    assert tooltip.values == {"probes": PROBES, "reservations": 0, "no-ops": 0, "cancellations": 0, "offers": 0, "bounces": 0}
     page.get_by_text("Methods as a table").click()
     page.locator("#methods-data tbody tr").nth(len(BUILT_IN)).wait_for()  # it is filled once it is open
     table = page.locator("#methods-data tbody tr").all_inner_texts()
