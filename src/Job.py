@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Generator, Iterable, Mapping, Set
 from itertools import islice
 from typing import NamedTuple
 
@@ -16,6 +16,8 @@ from src.sparrow.jobspec import MAX_TASKS
 from src.sparrow.reports import Report
 from src.sparrow.settings import ClientSettings
 from src.sparrow.taskcolumns import rows
+
+TASKS_AT_ONCE = 10_000  # of a report, in one step
 
 
 class Job:
@@ -124,8 +126,20 @@ class JobReport(NamedTuple):
         return math.nan if self.failed else self.response_s / max(self.ideal_s, 1e-6)
 
     @classmethod
-    def from_wire(cls, id: str, report: Report, response_s: float, handed_over: int = 0) -> JobReport:
-        """Returns a scheduler's report, with what only the client knows: its id of the job, the response, the lost schedulers."""
+    def from_wire(cls, id: str, report: Report, response_s: float, handed_over: int = 0) -> Generator[None, None, JobReport]:
+        """Makes a scheduler's report with what only the client knows: its id of the job, the response, the lost schedulers.
+
+        That takes long for a large job, so it is done in steps: the generator yields between two of them, and returns the report.
+        """
+        tasks: list[TaskReport] = []
+        unread = rows(report["tasks"])
+        while len(tasks) < len(report["tasks"]):
+            if tasks:
+                yield
+            tasks += [
+                TaskReport(worker, wait_s, service_s, attempts + handed_over)
+                for worker, wait_s, service_s, attempts in islice(unread, TASKS_AT_ONCE)
+            ]
         return cls(
             id,
             report["method"],
@@ -134,10 +148,7 @@ class JobReport(NamedTuple):
             response_s,
             report["ideal_s"],
             report["retried"],
-            tuple(
-                TaskReport(worker, wait_s, service_s, attempts + handed_over)
-                for worker, wait_s, service_s, attempts in rows(report["tasks"])
-            ),
+            tuple(tasks),
             {task: failure["reason"] for failure in report["failed"] for task in failure["tasks"]},
             handed_over,
         )

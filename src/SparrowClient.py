@@ -20,7 +20,7 @@ import random
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from functools import partial
 from types import TracebackType
@@ -218,12 +218,13 @@ class SparrowClient:
         self.close()
 
 
-def _report(id: str, began_s: float, report: Report, handed_over: int) -> JobReport:
+def _report(id: str, began_s: float, report: Report, handed_over: int) -> Iterator[None]:
     return JobReport.from_wire(id, report, time.monotonic() - began_s, handed_over)
 
 
-def _nothing(report: Report, handed_over: int) -> None:
-    """Returns None: the caller of ``submit`` wants no report."""
+def _nothing(report: Report, handed_over: int) -> Iterator[None]:
+    """Returns no step, which has no result: the caller of ``submit`` wants no report."""
+    return iter(())
 
 
 # The command

@@ -81,8 +81,11 @@ class PendingReport:
         return self._call.connection
 
     def answer(self, report: Report) -> None:
-        """Answers the call with this report."""
-        if len(report["tasks"]) > LARGE_REPORT_TASKS:  # it is written in a step of its own, since making it has taken long enough
-            asyncio.get_running_loop().call_soon(lambda: self._call.answer(self._write(report)))
+        """Answers the call with this report. A large one is written in a step of its own, and sent in another."""
+        if len(report["tasks"]) > LARGE_REPORT_TASKS:
+            asyncio.get_running_loop().call_soon(self._write_large, report)
         else:
             self._call.answer(self._write(report))
+
+    def _write_large(self, report: Report) -> None:
+        asyncio.get_running_loop().call_soon(self._call.answer, self._write(report))

@@ -7,7 +7,8 @@ it: a scheduler cannot be told to stop a job. This holds also if that scheduler 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from typing import Any, NamedTuple
 
@@ -16,7 +17,9 @@ from src.sparrow.errors import ClientClosedError
 from src.sparrow.jobspec import JobSpec
 from src.sparrow.reports import Report
 
-Result = Callable[[Report, int], Any]  # from a scheduler's report, and how often the job was handed over, to what a future returns
+# From a scheduler's report, and how often the job was handed over, to the steps that make what a future returns, which is the value
+# of the StopIteration at their end.
+Result = Callable[[Report, int], Iterator[None]]
 
 
 class Work(NamedTuple):
@@ -83,15 +86,27 @@ class Submissions:
         return submission.has_left
 
     def finish(self, job: str, report: Report, handed_over: int) -> None:
-        """A job has ended: its futures get their result."""
-        submission = self._open.pop(job)
+        """A job has ended: its futures get their result, after some steps if the report is large."""
+        submission = self._open[job]
         self.reported_tasks += len(submission.spec.durations_s)
+        self._go_on(job, submission, submission.result(report, handed_over))
+
+    def _go_on(self, job: str, submission: _Submission, steps: Iterator[None]) -> None:
+        """Takes the next step to a result. Other events take place between two steps."""
+        if self._open.get(job) is not submission:  # the client was closed meanwhile
+            return
+        result, failure = None, None
         try:
-            result = submission.result(report, handed_over)
+            next(steps)
+        except StopIteration as end:
+            result = end.value
         except (LookupError, TypeError, ValueError) as error:  # the report is malformed
-            _end(*submission.futures, error=error)
+            failure = error
         else:
-            _end(*submission.futures, result=result)
+            asyncio.get_running_loop().call_soon(self._go_on, job, submission, steps)
+            return
+        del self._open[job]
+        _end(*submission.futures, result=result, error=failure)
 
     def fail(self, job: str, error: Exception) -> None:
         """A job will have no report: its futures get this error. Nothing happens if the job was dropped."""

@@ -17,10 +17,12 @@ from src.rmi.settings import WireLimits
 
 _HEAD = b"# serpent utf-8 python3.2\n"
 _HEAD_PATTERN = re.escape(_HEAD)
-_CALL = re.compile(_HEAD_PATTERN + rb"\('([\w.]+)','(\w+)',\((?:'([^'\\]*)','([^'\\]*)','([^'\\]*)')?\),\{\}\)")
+# A call with no argument, or one with three texts up to the quote before the last, which may be long: an expression for all of it
+# would go back over a megabyte, and take 17 ms for that, to find that it does not fit. The first two are names.
+_CALL = re.compile(_HEAD_PATTERN + rb"\('([\w.]+)','(\w+)',\((?:\),\{\}\)\Z|'([^'\\]{0,200})','([^'\\]{0,200})',')")
+_CALL_END = b"'),{})"
 _HEAD_AND_QUOTE = _HEAD + b"'"
 _TEXT_START = len(_HEAD_AND_QUOTE)
-_PLAIN = re.compile(r"[^'\\\x00-\x1f\x7f-\uffff\U00010000-\U0010ffff]*")  # a text that serpent writes between quotes as it is
 _MAX_PLAIN_DIGITS = 15  # of a whole number that the fast path reads
 _COMMENT = re.compile(rb"# serpent utf-8 python[0-9.]{1,9}\n")
 _OBJECT = re.compile(  # the last are errors
@@ -45,7 +47,7 @@ class Serpent(util.SerpentSerializer):
         """Returns the payload of a call."""
         if not vargs and not kwargs:
             return _HEAD + f"('{obj}','{method}',(),{{}})".encode("ascii")
-        if len(vargs) == 3 and not kwargs and all(type(arg) is str and _PLAIN.fullmatch(arg) for arg in vargs):
+        if len(vargs) == 3 and not kwargs and all(map(_is_plain, vargs)):
             first, second, third = vargs
             return _HEAD + f"('{obj}','{method}',('{first}','{second}','{third}'),{{}})".encode("ascii")
         data: bytes = super().dumpsCall(obj, method, vargs, kwargs)
@@ -53,7 +55,7 @@ class Serpent(util.SerpentSerializer):
 
     def dumps(self, data: Any) -> bytes:
         """Returns the payload of a reply or of a greeting."""
-        if type(data) is str and _PLAIN.fullmatch(data):
+        if _is_plain(data):
             return _HEAD + f"'{data}'".encode("ascii")
         if type(data) is int:
             return _HEAD + b"%d" % data
@@ -62,10 +64,15 @@ class Serpent(util.SerpentSerializer):
 
     def loadsCall(self, data: bytes) -> Call:  # noqa: N802
         """Returns the call in a payload. Raises ValueError if it cannot be read or contains too much."""
-        call = _CALL.fullmatch(data)
+        call = _CALL.match(data)
         if call is not None and data.isascii():
             obj, method, *arguments = [part.decode("ascii") for part in call.groups() if part is not None]
-            return obj, method, arguments, {}
+            if not arguments:
+                return obj, method, arguments, {}
+            start, stop = call.end(), len(data) - len(_CALL_END)
+            if data.find(b"'", start) == stop and data.endswith(_CALL_END) and data.find(b"\\", start) < 0:
+                arguments.append(data[start:stop].decode("ascii"))
+                return obj, method, arguments, {}
         read = self._read(data)
         if type(read) is not tuple or len(read) != 4 or type(read[0]) is not str or type(read[1]) is not str:
             raise ValueError("not a call: object id, method, arguments, named arguments")
@@ -99,6 +106,11 @@ class Serpent(util.SerpentSerializer):
         if not isinstance(name, str) or not _OBJECT.fullmatch(name) or not ("." in name or name == "float" or "args" in fields):
             raise ValueError(f"an object that is not accepted: {name!r:.60}")
         return self.dict_to_class(fields)
+
+
+def _is_plain(value: object) -> bool:
+    """Returns whether this is a text that serpent writes between single quotes as it is."""
+    return type(value) is str and value.isascii() and value.isprintable() and "'" not in value and "\\" not in value
 
 
 _writer = Serpent(WireLimits())  # the limits hold for reading

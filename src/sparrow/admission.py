@@ -31,8 +31,9 @@ class Admission:
         self._contents: dict[str, bytes] = {}  # jobs that are open or have a report -> the digest of what they run
         self._open_tasks = 0  # tasks of open jobs, plus ``job_tasks`` for each job
         self._kept_tasks = 0  # the same for the jobs whose reports are kept
-        self._waiting: dict[str, list[PendingReport]] = {}  # job -> the calls that its report answers
+        self._waiting: dict[str, dict[Hashable, list[PendingReport]]] = {}  # job -> caller -> the calls that its report answers
         self._waited_for: dict[Hashable, set[str]] = {}  # caller -> the jobs that its calls wait for
+        self._gone: dict[Hashable, None] = {}  # callers that have gone, and calls of whom are still to be forgotten
         self._calls = 0  # calls that wait
 
     def admit(self, spec: JobSpec) -> bool:
@@ -61,7 +62,7 @@ class Admission:
         if self._calls >= self._settings.max_calls:
             raise BlockingIOError(f"try later: {self._calls:,} calls wait for reports already")
         self._calls += 1
-        self._waiting.setdefault(job, []).append(call)
+        self._waiting.setdefault(job, {}).setdefault(call.caller, []).append(call)
         self._waited_for.setdefault(call.caller, set()).add(job)
 
     def ended(self, job: str, report: Report) -> None:
@@ -74,17 +75,36 @@ class Admission:
             oldest, dropped = self.reports.popitem(last=False)
             self._kept_tasks -= len(dropped["tasks"]) + self._settings.job_tasks
             del self._contents[oldest]
-        calls = self._waiting.pop(job, [])
-        self._calls -= len(calls)
-        for call in calls:
-            self._waited_for[call.caller].discard(job)
-            call.answer(report)
+        for caller, calls in self._waiting.pop(job, {}).items():
+            self._calls -= len(calls)
+            self._waited_for[caller].discard(job)
+            for call in calls if caller not in self._gone else ():
+                call.answer(report)
 
     def caller_gone(self, caller: Hashable) -> None:
-        """A connection has ended: its calls wait for reports no more."""
-        for job in self._waited_for.pop(caller, ()):
-            calls = self._waiting.pop(job)
-            kept = [call for call in calls if call.caller != caller]
-            self._calls -= len(calls) - len(kept)
-            if kept:
-                self._waiting[job] = kept
+        """A connection has ended: its calls wait for reports no more.
+
+        They are forgotten in steps, since there may be very many: the node calls ``work`` while ``has_work``.
+        """
+        if caller in self._waited_for:
+            self._gone[caller] = None
+            self.work()
+
+    @property
+    def has_work(self) -> bool:
+        """Whether ``work`` has something to do."""
+        return bool(self._gone)
+
+    def work(self) -> None:
+        """Goes on with forgetting the calls of callers that have gone, as far as one step may take."""
+        caller = next(iter(self._gone), None)
+        if caller is not None:
+            jobs = self._waited_for[caller]
+            for _ in range(min(len(jobs), self._settings.max_at_once)):
+                job = jobs.pop()
+                callers = self._waiting[job]
+                self._calls -= len(callers.pop(caller))
+                if not callers:
+                    del self._waiting[job]
+            if not jobs:
+                del self._waited_for[caller], self._gone[caller]

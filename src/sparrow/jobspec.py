@@ -80,8 +80,10 @@ class JobSpec(NamedTuple):
 
 
 def _checked(durations: Sequence[float], packed: bool) -> tuple[float, ...]:
-    """Returns the durations. Raises TypeError or ValueError if one is none; packed ones are floats, and checked all at once."""
-    total = sum(durations) if packed else 0.0
-    if packed and min(durations) >= 0 and max(durations) <= MAX_DURATION_S and total == total:  # it is nan if one is
-        return tuple(durations)
+    """Returns the durations. Raises TypeError or ValueError if one is none; floats, as packed ones are, are checked all at once."""
+    if packed or set(map(type, durations)) == {float}:
+        checked = tuple(durations)  # an array makes a new float of each item whenever it is looked at
+        total = sum(checked)
+        if min(checked) >= 0 and max(checked) <= MAX_DURATION_S and total == total:  # it is nan if one is
+            return checked
     return tuple(seconds(duration, "durations_s") for duration in durations)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any, Protocol
 
 from src.sparrow.messages import Address, Message
@@ -99,15 +100,17 @@ class Link:
         settings: LinkSettings,
     ) -> None:
         self.owner, self.host, self.peer, self.settings = owner, host, peer, settings
+        self._largest_batch = settings.largest_batch
         self.name, self.incarnation, self.uri = name, incarnation, uri
         self.connection: Any = None
-        self._lanes: dict[str, list[Message]] = {}
+        self._lanes: dict[str, deque[list[Message]]] = {}  # lane -> the batches that wait; the lanes take turns
         self._under_way: list[Message] = []
         self._suspects: deque[Message] = deque()  # messages of a refused batch: they are sent one by one, before newer ones
         self._testing = False  # whether the call under way carries one of the suspects
         self._uncertain: list[Message] = []  # what was under way when a connection ended: the peer may have taken it
         self._full = False  # whether the peer had no room a moment ago, so that what needs room is held
-        self._held: dict[Message, None] = {}  # what is held: each message once, though the peer may say that it misses it
+        self._held: dict[str, deque[list[Message]]] = {}  # lane -> what is held
+        self._held_once: set[Message] = set()  # the same: each message once, though the peer may say that it misses it
         self.waiting = 0  # messages that wait for the next call
         self._flushing = False
         self._connected_at_s = float("-inf")
@@ -128,19 +131,13 @@ class Link:
 
     def send(self, message: Message) -> None:
         """Sends a message to the peer, in the next call of its lane."""
-        if self._full and message.needs_room:
-            self.waiting += message not in self._held
-            self._held[message] = None
-            return
         self.waiting += 1
-        lane = self._lanes.get(message.lane)
-        if lane is None:
-            self._lanes[message.lane] = [message]
-        else:
-            lane.append(message)
-        if not self._flushing and self.state == UP:
-            self._flushing = True
-            self.host.flush_soon(self)
+        if self._full and message.needs_room:
+            self._hold(message)
+            return
+        self._append(self._lanes, message)
+        if not self._flushing:
+            self._flush_soon()
 
     def close(self) -> None:
         """Closes the link: it drops what waits, ends the connection and calls its owner no more."""
@@ -204,9 +201,8 @@ class Link:
             self._no_room_since_s = None
         if answers:
             self.owner.link_answered(self, batch, answers)
-        if self.waiting and not self._flushing and self.state == UP:
-            self._flushing = True
-            self.host.flush_soon(self)
+        if self.waiting:
+            self._flush_soon()
 
     def refused(self, reason: str) -> None:
         """The peer has refused the batch and changed nothing: its messages are sent again one by one, to drop the refused one."""
@@ -236,7 +232,8 @@ class Link:
         else:
             takes_nothing = not any(message.needs_room for message in self._under_way)
             self._take_back()
-            self._hold()
+            self._full = True
+            self._clear_suspects()
             self._cancel_timers()
             self._timer = self.host.later(self.settings.no_room_retry_s, self._pause_over)
             if takes_nothing:  # it ought to take what needs no room: nothing at all is sent during the pause
@@ -256,20 +253,63 @@ class Link:
     def flush(self) -> None:
         """Calls the peer with the messages that wait, those of one lane, unless a call is under way."""
         self._flushing = False
-        if not self._under_way and self.state == UP and (self._lanes or self._suspects and not self._full):
-            self._testing = bool(self._suspects) and not self._full
-            if self._testing:
-                batch = [self._suspects.popleft()]
-            else:
-                lane = next(iter(self._lanes))
-                batch = self._lanes.pop(lane)
-                limit = self.settings.largest_batch
-                if len(batch) > limit:
-                    self._lanes[lane] = batch[limit:]
-                    batch = batch[:limit]
+        if self._under_way or self.state != UP:
+            return
+        self._testing = bool(self._suspects) and not self._full
+        if self._testing:
+            batch = [self._suspects.popleft()]
+        elif self._lanes:
+            batch = self._next_batch()
+        else:
+            return
+        if batch:
             self._under_way = batch
             self.waiting -= len(batch)
             self.host.call(self, batch)
+        elif self._lanes:
+            self._flush_soon()
+
+    def _flush_soon(self) -> None:
+        if not self._flushing and self.state == UP:
+            self._flushing = True
+            self.host.flush_soon(self)
+
+    def _next_batch(self) -> list[Message]:
+        """Takes the next batch of the lane whose turn it is. What is to be held is taken out of it: maybe all."""
+        lane = next(iter(self._lanes))
+        queue = self._lanes.pop(lane)
+        batch = queue.popleft()
+        if queue:
+            self._lanes[lane] = queue
+        if self._full:
+            for message in batch:
+                if message.needs_room:
+                    self._hold(message)
+            batch = [message for message in batch if not message.needs_room]
+        return batch
+
+    def _append(self, lanes: dict[str, deque[list[Message]]], message: Message) -> None:
+        """Puts a message behind all others of its lane."""
+        queue = lanes.get(message.lane)
+        if queue is None:
+            lanes[message.lane] = deque(([message],))
+            return
+        batch = queue[-1]
+        if len(batch) < self._largest_batch:
+            batch.append(message)
+        else:
+            queue.append([message])
+
+    def _put_first(self, batch: list[Message]) -> None:
+        """Puts a batch, which may be empty, before all others, and its lane before the others."""
+        if batch:
+            lane = batch[0].lane
+            queue = self._lanes.pop(lane, None) or deque()
+            if queue and len(batch) + len(queue[0]) <= self._largest_batch:
+                queue[0] = batch + queue[0]
+            else:
+                queue.appendleft(list(batch))  # whoever has the batch is not to see what is added to it
+            self._lanes = {lane: queue, **self._lanes}
 
     def give_up(self, reason: str) -> None:
         """Closes the link and tells its owner that the peer is lost, for this reason."""
@@ -280,37 +320,34 @@ class Link:
     def untaken(self) -> Iterator[Message]:
         """Yields the messages that the peer has not taken, as far as anybody knows. The link may be lost already."""
         uncertain = {id(message) for message in self._uncertain}
-        for waiting in (self._suspects, self._held, *self._lanes.values()):
-            yield from (message for message in waiting if id(message) not in uncertain)
+        waiting = chain(self._suspects, *map(chain.from_iterable, (*self._held.values(), *self._lanes.values())))
+        yield from (message for message in waiting if id(message) not in uncertain)
 
     # A peer without room
 
-    def _hold(self) -> None:
-        """Holds what waits and needs room. The suspects that need none are no longer tested one by one."""
-        waiting = [message for batch in self._lanes.values() for message in batch]
-        suspects, self._suspects, self._lanes, self._full = self._suspects, deque(), {}, True
-        for message in suspects:
+    def _hold(self, message: Message) -> None:
+        """Holds a message that waits, if it is not held already."""
+        if message in self._held_once:
+            self.waiting -= 1
+        else:
+            self._held_once.add(message)
+            self._append(self._held, message)
+
+    def _clear_suspects(self) -> None:
+        """The suspects that need no room are no longer tested one by one: they come before all else."""
+        suspects, self._suspects = self._suspects, deque()
+        for message in reversed(suspects):
             if message.needs_room:
-                self._suspects.append(message)
+                self._suspects.appendleft(message)
             else:
-                self._lanes.setdefault(message.lane, []).append(message)
-        for message in waiting:
-            if message.needs_room:
-                self._held[message] = None
-            else:
-                self._lanes.setdefault(message.lane, []).append(message)
-        self.waiting = len(self._suspects) + len(self._held) + sum(map(len, self._lanes.values()))
+                self._put_first([message])
 
     def _release(self) -> None:
         """Has what was held sent before all else."""
-        held, self._held, self._full = self._held, {}, False
-        if held:
-            lanes: dict[str, list[Message]] = {}
-            for message in held:
-                lanes.setdefault(message.lane, []).append(message)
-            for lane, batch in self._lanes.items():
-                lanes.setdefault(lane, []).extend(batch)
-            self._lanes = lanes
+        held, self._held, self._held_once, self._full = self._held, {}, set(), False
+        for lane, queue in self._lanes.items():
+            held.setdefault(lane, deque()).extend(queue)
+        self._lanes = held
 
     def _pause_over(self) -> None:
         self._timer = None
@@ -338,12 +375,11 @@ class Link:
 
     def _take_back(self) -> None:
         """Puts the batch that was under way, which may not have arrived, before all newer messages and other lanes."""
+        self.waiting += len(self._under_way)
         if self._testing:
             self._suspects.extendleft(self._under_way)
-        elif self._under_way:
-            lane = self._under_way[0].lane
-            self._lanes = {lane: self._under_way + self._lanes.pop(lane, []), **self._lanes}
-        self.waiting += len(self._under_way)
+        else:
+            self._put_first(self._under_way)
         self._under_way = []
 
     def _cancel_timers(self) -> None:

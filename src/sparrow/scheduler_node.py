@@ -71,7 +71,7 @@ class SchedulerNode:
         self._asked_names_s = 0.0  # when it began
         self._next_listing: Timer | None = None
         self._ticking = False
-        self._working = False  # whether the table's next step is due
+        self._working = False  # whether a step is due
         self._closed = False
         self._began_s = host.now()
 
@@ -96,6 +96,7 @@ class SchedulerNode:
     def caller_gone(self, caller: Hashable) -> None:
         """A connection from a caller has ended, so its calls need no answers any more."""
         self.admission.caller_gone(caller)
+        self._go_on()
         worker = self._greeters.pop(caller, None)
         if worker is not None:
             del self._welcomes[worker][caller]
@@ -310,10 +311,14 @@ class SchedulerNode:
         if not self._ticking and self.table.busy:
             self._ticking = True
             self._host.later(self.settings.tick_s, self._tick)
-        if not self._working and self.table.has_work:
+        self._go_on()
+        return answers
+
+    def _go_on(self) -> None:
+        """Has the rest of what was too much for one event done. Other events take place between two steps."""
+        if not self._working and (self.table.has_work or self.admission.has_work):
             self._working = True
             self._host.later(0.0, self._work)
-        return answers
 
     def _finish(self, command: Finish) -> None:
         report = self._host.job_ended(command.report)
@@ -327,9 +332,9 @@ class SchedulerNode:
             self._perform(self.table.tick(self._host.now()))
 
     def _work(self) -> None:
-        """Does the next step of what was too much for one event. Other events take place between two steps."""
         self._working = False
         if not self._closed:
+            self.admission.work()
             self._perform(self.table.work(self._host.now()))
 
     def close(self) -> None:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 from array import array
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from itertools import count
 from typing import Any, overload
 
 from src.sparrow.checks import shown
@@ -42,9 +44,9 @@ class TaskColumns(Sequence[ReportedTask]):
         cls, workers: Sequence[str | None], wait_s: Sequence[float], service_s: Sequence[float], attempts: Sequence[int]
     ) -> TaskColumns:
         """Returns the columns of tasks, given the name of the worker of each."""
-        names = list(dict.fromkeys(workers))
-        number = {name: n for n, name in enumerate(names)}
-        return cls(names, [number[name] for name in workers], wait_s, service_s, attempts)
+        number: dict[str | None, int] = defaultdict(count().__next__)
+        worker = [number[name] for name in workers]
+        return cls(list(number), worker, wait_s, service_s, attempts)
 
     def __len__(self) -> int:
         return len(self.worker)

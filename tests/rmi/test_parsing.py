@@ -224,6 +224,22 @@ def attempt(data):
     return ""
 
 
+LONG = b"a" * (15 * M)
+ALMOST_FREQUENT = {
+    "one text": b"('a','b',('" + LONG + b"',),{})",
+    "a last text without an end": b"('a','b',('c','d','" + LONG,
+    "a last text with a quote": b"('a','b',('c','d','" + LONG + b"'a'),{})",
+}
+
+
+@pytest.mark.parametrize("text", ALMOST_FREQUENT.values(), ids=ALMOST_FREQUENT.keys())
+def test_a_call_that_is_almost_of_the_frequent_form_takes_no_longer(text):
+    began = time.thread_time()
+    with contextlib.suppress(ValueError):
+        assert len(max(ours.loadsCall(HEAD + text)[2], key=len)) == len(LONG)
+    assert time.thread_time() - began < 0.15  # 0.02 to 0.04 was measured; 0.3 if an expression goes back over the text
+
+
 def test_keys_and_elements_are_texts_whose_hashes_nobody_knows():
     with pytest.raises(ValueError, match="a set of what is no text"):
         read(b"{'a',('b',)}")

@@ -111,6 +111,38 @@ def test_messages_larger_than_the_receive_buffer_arrive_whole_on_every_connectio
     asyncio.run(with_echo(use))
 
 
+def test_of_many_answers_that_have_arrived_only_some_are_taken_before_others_have_their_turn():
+    async def use():
+        ended = asyncio.Event()
+
+        async def answers_all_at_once(reader, writer):
+            await reader.read(2**16)
+            writer.write(wire.to_bytes(message.MSG_CONNECTOK, quick.dumps({"handshake": {}}), 0))
+            await reader.readuntil(b"last")
+            writer.write(b"".join(wire.to_bytes(message.MSG_RESULT, quick.dumps("x" * 400), seq) for seq in range(1, 2_001)))
+            await reader.read()  # until the channel is closed
+            writer.close()
+            await writer.wait_closed()
+            ended.set()
+
+        async with await asyncio.start_server(answers_all_at_once, "127.0.0.1", 0, limit=2**20) as server:
+            channel = await Channel.open(f"PYRO:echo@127.0.0.1:{server.sockets[0].getsockname()[1]}")
+            answered = []
+            for number in range(2_000):
+                channel.begin("echo", ("last" if number == 1_999 else "",), lambda error, value: answered.append(error))
+            most = 0
+            while len(answered) < 2_000:
+                before = len(answered)
+                await asyncio.sleep(0)
+                most = max(most, len(answered) - before)
+            assert most <= 200
+            assert set(answered) == {None}
+            channel.close()
+            await ended.wait()
+
+    asyncio.run(asyncio.wait_for(use(), 30))
+
+
 def test_each_thread_has_a_receive_buffer_of_its_own():
     with ThreadPoolExecutor(1) as pool:
         assert receive_buffer() is receive_buffer()

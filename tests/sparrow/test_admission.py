@@ -103,6 +103,25 @@ def test_a_report_answers_all_who_wait_and_nobody_who_has_gone():
     assert (admission._calls, admission._waiting, admission._waited_for) == (0, {}, {})
 
 
+def test_the_calls_of_a_caller_that_has_gone_are_forgotten_in_steps_and_none_of_them_is_answered_meanwhile():
+    admission = Admission(SchedulerSettings(max_at_once=10))
+    goes, stays = Call("one"), Call("two")
+    for n in range(25):
+        admission.admit(spec(f"job{n}"))
+        admission.wait(f"job{n}", goes)
+        admission.wait(f"job{n}", stays)
+    admission.caller_gone("one")
+    assert (admission.has_work, admission._calls) == (True, 25 + 15)
+    for n in range(25):
+        admission.ended(f"job{n}", report())
+    assert (len(stays.answers), goes.answers, admission._calls) == (25, [], 0)
+    admission.caller_gone("two")
+    while admission.has_work:
+        admission.work()
+    assert (admission._waiting, admission._waited_for) == ({}, {})
+    admission.work()  # as the node does if the table has work
+
+
 def test_not_more_wait_than_there_is_memory_for():
     admission = Admission(SchedulerSettings(max_calls=3))
     admission.admit(spec("a"))

@@ -92,6 +92,14 @@ def test_what_a_peer_is_silent_about_or_does_not_take_was_not_taken(host, link, 
     assert left == [launch(0), launch(1)]
 
 
+def test_what_was_sent_after_the_connection_had_ended_was_not_taken(host, link):
+    send(host, link, launch(0))
+    host.break_off(link)
+    send(host, link, launch(1))
+    link.give_up("it is gone")
+    assert list(link.untaken()) == [launch(1)]
+
+
 # A peer that has no room
 
 
@@ -128,6 +136,29 @@ def test_what_makes_room_does_not_wait_behind_what_needs_it(owner, host, link):
     assert batches(host)[-1] == [launch(0), launch(1)]
     host.answer(link)
     assert (len(link), host.timers, host.noted("info")) == (0, [], ["peer has no room: full"])
+
+
+def test_much_that_waits_is_held_in_steps_and_sent_in_its_order_later(owner, host):
+    link = new_link(owner, host, settings=LinkSettings(largest_batch=10, no_room_retry_s=1.0))
+    host.let_in(link)
+    launches = [launch(number) for number in range(95)]
+    send(host, link, *launches, m.Reconcile([], []), launch(99))
+    del host.under_way[link]
+    link.no_room("full")
+    held = [len(link._held_once)]
+    for _ in range(9):
+        host._touched.clear()
+        link.flush()
+        held.append(len(link._held_once))
+    assert (held, len(link)) == ([10, 20, 30, 40, 50, 60, 70, 80, 90, 96], 97)
+    assert host.under_way[link] == [m.Reconcile([], [])]
+    host.answer(link)
+    host.advance(1.0)
+    while link in host.under_way:
+        assert len(host.under_way[link]) <= 10
+        host.answer(link)
+    sent = [message for batch in batches(host)[2:] for message in batch]
+    assert (sent, len(link)) == ([*launches, launch(99)], 0)
 
 
 def test_a_peer_that_has_room_for_nothing_is_called_once_in_each_pause(owner, host, link):

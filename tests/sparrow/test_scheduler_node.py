@@ -57,11 +57,27 @@ def test_whoever_has_gone_is_not_answered():
     assert (goes.answers, len(stays.answers)) == ([], 1)
 
 
+def test_the_calls_of_whoever_has_gone_are_forgotten_in_steps_between_other_events():
+    scheduler = Scheduler("w1", settings=SchedulerSettings(max_at_once=10))
+    for n in range(25):
+        scheduler.schedule(id=f"job{n}", caller="goes")
+    scheduler.host.advance()
+    scheduler.node.caller_gone("goes")
+    left = [scheduler.node.admission._calls]
+    while scheduler.node._working:
+        timer = min(scheduler.host.timers, key=lambda timer: timer.due)
+        assert timer.action == scheduler.node._work
+        timer.cancel()
+        timer.action()
+        left.append(scheduler.node.admission._calls)
+    assert left == [15, 5, 0]
+
+
 def test_an_unknown_method_is_refused_before_anything_is_done():
     scheduler = Scheduler("w1")
     with pytest.raises(ValueError, match="unknown method 'BEST'"):
         scheduler.schedule(method="BEST")
-    assert scheduler.schedule() == (None, scheduler.node.admission._waiting["job"][0]), "the id is still free"
+    assert scheduler.schedule() == (None, scheduler.node.admission._waiting["job"]["a client"][0]), "the id is still free"
 
 
 def test_a_job_for_which_there_is_no_room_is_refused_and_not_placed():

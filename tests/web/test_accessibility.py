@@ -89,6 +89,19 @@ def test_on_a_phone_or_a_tablet_no_column_is_cut(lively, opened, method, width):
         assert one.page.evaluate(CUT) == [], fragment
 
 
+@pytest.mark.parametrize("width", [390, 761, 800, 901, 1081])
+def test_no_column_of_large_jobs_is_cut(lively, still, width):
+    stats = lively.get("/sparrow/stats")
+    for job in stats["jobs"]:
+        job.update(
+            method="BATCH+LATE_BINDING", tasks=100_000, ended=99_999, failed=0, state="done", response_s=123.4, slowdown=1234.5
+        )
+    one = still({"/sparrow/stats": (200, stats)}, "#/jobs")
+    one.page.set_viewport_size({"width": width, "height": 844})
+    one.page.wait_for_selector("body[data-ready]")
+    assert one.page.evaluate(CUT) == []
+
+
 def test_who_wants_no_movement_gets_none(lively, opened):
     one = opened(lively, reduced_motion="reduce")
     assert one.page.evaluate("Chart.defaults.animation") is False
