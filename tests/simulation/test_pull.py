@@ -48,14 +48,18 @@ def over_omniscient(monkeypatch, load, schedulers, jobs=1_000, method="PULL"):
     return ratio, calls["placing"] / (jobs * TASKS)
 
 
-@pytest.mark.parametrize(
-    ("load", "schedulers", "ratio", "calls"),
-    [(0.8, 1, 1.03, 2.5), (0.9, 1, 1.06, 2.5), (0.8, 4, 1.10, 7.0), (0.9, 4, 1.20, 7.0)],
-)
-def test_pull_is_close_to_omniscient(monkeypatch, load, schedulers, ratio, calls):
-    found = over_omniscient(monkeypatch, load, schedulers)
+@pytest.mark.parametrize(("load", "ratio"), [(0.8, 1.03), (0.9, 1.06)])
+def test_pull_is_close_to_omniscient(monkeypatch, load, ratio):
+    found = over_omniscient(monkeypatch, load, 1)
     assert found[0] < ratio
-    assert found[1] < calls
+    assert found[1] < 2.5
+
+
+@pytest.mark.parametrize(("load", "ratio"), [(0.8, 1.10), (0.9, 1.20)])
+def test_pull_is_close_to_omniscient_among_schedulers(monkeypatch, load, ratio):
+    found = over_omniscient(monkeypatch, load, 4)
+    assert found[0] < ratio
+    assert found[1] < 7.0
 
 
 def test_late_binding_is_not(monkeypatch):
