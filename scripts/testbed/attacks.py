@@ -14,18 +14,22 @@ import socket
 import sys
 import time
 import zlib
-from collections.abc import Generator
+from collections.abc import Callable
 from functools import partial
 from itertools import zip_longest
 from pathlib import Path
-from typing import Callable, NamedTuple
 
 from Pyro4 import message
 
-from scripts.testbed import attacks_wire, mutations
+from scripts.testbed import mutations
+from scripts.testbed.attacks_base import REMOTE, Attack, Steps
 from scripts.testbed.attacks_dashboard import DASHBOARD_ATTACKS
+from scripts.testbed.attacks_jobs import JOB_ATTACKS
 from scripts.testbed.attacks_key import KEY_ATTACKS, recorded_conversation
-from scripts.testbed.attacks_naming import nowhere
+from scripts.testbed.attacks_naming import NAMING_ATTACKS
+from scripts.testbed.attacks_session import SESSION_ATTACKS
+from scripts.testbed.attacks_speaking import SPEAKING_ATTACKS
+from scripts.testbed.attacks_wire import WIRE_ATTACKS
 from scripts.testbed.target import GREETING, Piece, Target, held, reset, send, was_closed
 from src.rmi import wire
 from src.rmi.serializer import dump_call
@@ -34,8 +38,8 @@ from src.sparrow.jobspec import MAX_TASKS
 
 SILENT = 200  # connections that say nothing
 SLOW = 50  # connections that say a byte a second each
-
-Steps = Generator[None, None, None]
+TAKEN_MB = 400  # as many tasks as a scheduler accepts, with the messages about them
+READY = "ready"  # the line that says that an attack is prepared
 
 
 def silent(target: Target, rng: random.Random) -> Steps:
@@ -200,26 +204,6 @@ def lying(target: Target, rng: random.Random) -> Steps:
     return lies(target.nameserver, target.object_id, target.key, rng)
 
 
-class Attack(NamedTuple):
-    """One kind of attack, and where it makes sense."""
-
-    act: Callable[[Target, random.Random], Steps]
-    per_s: float  # acts a second
-    on_dashboard: bool = True
-    on_workers: bool = True
-    occupies: bool = False  # it submits tasks that workers run: jobs take longer then, and more memory is used
-    on_schedulers: bool = True
-
-    def fits(self, port: str) -> bool:
-        """Returns whether it makes sense at one of PORTS. The name server is a remote object, as a worker is."""
-        return {
-            "scheduler": self.on_schedulers,
-            "worker": self.on_workers,
-            "nameserver": self.on_workers,
-            "dashboard": self.on_dashboard,
-        }[port]
-
-
 ATTACKS = {
     "silent": Attack(silent, 200),
     "slow": Attack(slow, SLOW),
@@ -227,27 +211,38 @@ ATTACKS = {
     "noise": Attack(noise, 100),
     "http": Attack(http, 100),
     "claims": Attack(claims, 50),
-    "bomb": Attack(bomb, 20, on_dashboard=False),
-    "nested": Attack(nested, 2, on_dashboard=False),
+    "bomb": Attack(bomb, 20, REMOTE),
+    "nested": Attack(nested, 2, REMOTE),
     "hoard": Attack(hoard, 5),
     "mutated": Attack(mutated, 300),
     "replayed": Attack(replayed, 50),
-    "greedy": Attack(greedy, 20, on_dashboard=False, on_workers=False, occupies=True),
-    "lying": Attack(lying, 50, on_dashboard=False, on_workers=False),
-    "nowhere": Attack(nowhere, 1_000, on_dashboard=False, on_workers=False),
-    **{name: Attack(*row) for name, row in DASHBOARD_ATTACKS.items()},
-    **{name: Attack(*row) for name, row in KEY_ATTACKS.items()},
-    **{name: Attack(act, per_s, False, at_workers) for name, (act, per_s, at_workers) in attacks_wire.ROWS.items()},
+    "greedy": Attack(greedy, 20, ("scheduler",), occupies=True, growth_mb=TAKEN_MB),
+    "lying": Attack(lying, 50, ("scheduler",)),
 }
+for more in (NAMING_ATTACKS, DASHBOARD_ATTACKS, KEY_ATTACKS, SESSION_ATTACKS, SPEAKING_ATTACKS, WIRE_ATTACKS, JOB_ATTACKS):
+    if twice := ATTACKS.keys() & more.keys():
+        raise ValueError(f"two attacks have the same name: {', '.join(twice)}")
+    ATTACKS.update(more)
 
 
-def attack(name: str, target: Target, for_s: float, most: int | None = None, per_s: float | None = None, seed: int = 1) -> int:
-    """Attack for so long, or until ``most`` acts are done, at the attack's own rate or another. Returns the number of acts."""
-    act, usual, *_ = ATTACKS[name]
-    rate = per_s or usual
-    began = time.monotonic()
-    acts = 0
-    with contextlib.closing(act(target, random.Random(seed))) as steps:
+def attack(
+    name: str,
+    target: Target,
+    for_s: float,
+    most: int | None = None,
+    per_s: float | None = None,
+    seed: int = 1,
+    prepared: Callable[[], None] = lambda: None,
+) -> int:
+    """Attack for so long, or until ``most`` acts are done, at the attack's own rate or another. Returns the number of acts.
+
+    The time begins after the first act, when ``prepared()`` is called.
+    """
+    rate = per_s or ATTACKS[name].per_s
+    with contextlib.closing(ATTACKS[name].act(target, random.Random(seed))) as steps:
+        next(steps)
+        prepared()
+        began, acts = time.monotonic(), 1
         while acts != most and (passed_s := time.monotonic() - began) < for_s:
             ahead_s = acts / rate - passed_s
             if ahead_s > 0:
@@ -259,7 +254,7 @@ def attack(name: str, target: Target, for_s: float, most: int | None = None, per
 
 
 def main() -> int:
-    """Run one attack; the number of its acts is printed."""
+    """Run one attack. READY is printed once it is prepared, and the number of its acts at the end."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name", choices=ATTACKS)
     parser.add_argument("address", help="HOST:PORT")
@@ -272,7 +267,7 @@ def main() -> int:
     host, _, port = options.address.rpartition(":")
     key = options.key_file.read_bytes().strip() if options.key_file else None
     target = Target(host, int(port), options.object, options.nameserver, key)
-    print(attack(options.name, target, options.seconds, seed=options.seed))
+    print(attack(options.name, target, options.seconds, seed=options.seed, prepared=lambda: print(READY, flush=True)))
     return 0
 
 

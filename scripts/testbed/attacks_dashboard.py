@@ -7,11 +7,12 @@ import json
 import random
 import socket
 import time
-from collections.abc import Callable, Generator
 from typing import Any
 
+from scripts.testbed.attacks_base import Attack, GotThroughError, Steps
 from scripts.testbed.liar import NAME, Liar
-from scripts.testbed.target import Target, held, send
+from scripts.testbed.proxy import proxy_of
+from scripts.testbed.target import PATIENCE_S, Target, held, send
 from src.cluster.service import Service
 from src.dashboard.webserver import WebServerLimits
 from src.rmi.daemon import expose
@@ -23,9 +24,10 @@ from src.sparrow.settings import NamingSettings
 MORE = WebServerLimits().max_connections + 200  # connections than the dashboard holds
 UNREAD = 300  # connections that do not read what they have asked for
 ASKING = 500  # connections with a question each
+LIARS_FROM = 7001  # the numbers of schedulers that lie
 SHOWN_S = 1.5  # for the dashboard to find a member and to ask it
 
-Steps = Generator[None, None, None]
+DASHBOARD = ("dashboard",)
 
 
 def one_byte(target: Target, rng: random.Random) -> Steps:
@@ -56,7 +58,7 @@ def unread(target: Target, rng: random.Random) -> Steps:
             yield
 
 
-def questions(target: Target, rng: random.Random) -> Steps:
+def unknown_jobs(target: Target, rng: random.Random) -> Steps:
     """Questions for the details of jobs that nobody knows, faster than they are answered."""
     with held() as peers:
         while True:
@@ -70,7 +72,7 @@ def questions(target: Target, rng: random.Random) -> Steps:
 
 
 def ambiguous(target: Target, rng: random.Random) -> Steps:
-    """Requests that two programs may read differently, and requests for another host. RuntimeError if one is answered."""
+    """Requests that two programs may read differently, and requests for another host. GotThroughError if one is answered."""
     inner = b"GET /sparrow/status HTTP/1.1\r\nHost: localhost\r\n\r\n"
     host = b"Host: localhost\r\n"
     fields = (
@@ -86,7 +88,7 @@ def ambiguous(target: Target, rng: random.Random) -> Steps:
     while True:
         answer = send(target, b"GET /sparrow HTTP/1.1\r\n" + rng.choice(fields) + b"\r\n" + inner)
         if b" 200 OK" in answer:
-            raise RuntimeError(f"answered: {answer[:100]!r}")
+            raise GotThroughError(f"answered: {answer[:100]!r}")
         yield
 
 
@@ -155,12 +157,59 @@ def _is_shown(target: Target) -> bool:
     return bool(body) and json.loads(body)["workers"].get(NAME, {}).get("state") == "unreadable"
 
 
-Act = Callable[[Target, random.Random], Steps]
-# (act, acts a second, on the dashboard, on workers, occupies them, on schedulers), as the fields of an Attack
-DASHBOARD_ATTACKS: dict[str, tuple[Act, float, bool, bool, bool, bool]] = {
-    "one-byte": (one_byte, 1_000, True, False, False, False),
-    "unread": (unread, 300, True, False, False, False),
-    "questions": (questions, 1_000, True, False, False, False),
-    "ambiguous": (ambiguous, 200, True, False, False, False),
-    "lying-members": (lying_members, 2, True, False, False, False),
+def lying_schedulers(target: Target, rng: random.Random) -> Steps:
+    """Schedulers that come, answer what is not of the declared form, and go: the page stays, and goes on as before."""
+    with proxy_of(target.nameserver, f"{SCHEDULERS}1", target.key) as real:
+        good = real.stats("[]")
+    lies = [
+        good.replace('"uptime_s":', '"uptime_s":NaN,"was":'),
+        good.replace('"open_jobs":', '"open_jobs":' + "9" * 7_000 + ',"was":'),
+        good.replace('"jobs":[', '"jobs":[' + "[" * 5_000, 1),
+        "[" * 100_000,
+        good.replace('"workers":', '"no_workers":'),
+        good.replace('"methods":', '"no_methods":'),
+        7,
+        None,
+    ]
+    if any(lie == good for lie in lies):
+        raise ValueError("a lie that is true: the form of stats has changed")
+    while True:
+        rng.shuffle(lies)
+        for number, lie in enumerate(lies, LIARS_FROM):
+            name = f"{SCHEDULERS}{number}"
+            with contextlib.suppress(SparrowError), LyingScheduler(target.nameserver, target.key, number, lie):
+                _await_state(target, name, ("unreadable",))
+            _await_state(target, name, ("gone", None))
+            yield
+
+
+def _await_state(target: Target, scheduler: str, states: tuple[str | None, ...]) -> None:
+    """Wait until the page shows the scheduler so. GotThroughError if it does not, or is spoilt for the others."""
+    until = time.monotonic() + PATIENCE_S
+    while (state := (data := _page(target))["schedulers"].get(scheduler, {}).get("state")) not in states:
+        if data["schedulers"][f"{SCHEDULERS}1"]["state"] != "up" or time.monotonic() > until:
+            raise GotThroughError(f"a scheduler that lies is shown as {state}, the real one as {data['schedulers']}")
+        time.sleep(0.05)
+
+
+def _page(target: Target) -> Any:
+    """Returns what the page shows, read as a browser reads it: NaN is no JSON. Raises GotThroughError if that cannot be read."""
+    head, _, body = send(target, b"GET /sparrow/stats HTTP/1.0\r\n\r\n").partition(b"\r\n\r\n")
+
+    def refuse(name: str) -> None:
+        raise GotThroughError(f"{name} is no JSON")
+
+    try:
+        return json.loads(body, parse_constant=refuse)
+    except ValueError as error:
+        raise GotThroughError(f"the page cannot be read: {head[:100]!r}: {error}") from None
+
+
+DASHBOARD_ATTACKS = {
+    "one-byte": Attack(one_byte, 1_000, DASHBOARD),
+    "unread": Attack(unread, 300, DASHBOARD),
+    "unknown-jobs": Attack(unknown_jobs, 1_000, DASHBOARD),
+    "ambiguous": Attack(ambiguous, 200, DASHBOARD),
+    "lying-members": Attack(lying_members, 2, DASHBOARD),
+    "lying-schedulers": Attack(lying_schedulers, 2, DASHBOARD),
 }

@@ -10,19 +10,19 @@ import contextlib
 import random
 import resource
 import socket
-from collections.abc import Generator
-from typing import Callable
+import time
 
 from Pyro4 import message
 
 from scripts.testbed import mutations
-from scripts.testbed.target import Target, held, send
+from scripts.testbed.attacks_base import REMOTE, Attack, GotThroughError, Steps, results
+from scripts.testbed.protection import KEY, OPEN
+from scripts.testbed.target import Target, held, next_frame, send, was_closed
 from src.rmi import wire
-from src.rmi.settings import WireLimits
 
 CROWD = 5_000  # connections, more than a daemon has places for
-
-Steps = Generator[None, None, None]
+CALLED_SHARE = 0.02  # of the acts are followed by a call of somebody else
+LET_IN_S = 5.0  # for him to be answered
 
 
 def recorded_conversation(target: Target) -> list[bytes]:
@@ -58,8 +58,8 @@ def tampered(target: Target, rng: random.Random) -> Steps:
         elif how == 4:
             again = [_changed(said[0], rng), *said[1:]]
         answer = send(target, *again)
-        if target.key is not None and any(frame.kind == message.MSG_RESULT for frame in _frames(answer)):
-            raise TimeoutError("a stranger was answered")
+        if results(answer):
+            raise GotThroughError("a stranger was answered")
         yield
 
 
@@ -69,30 +69,51 @@ def _changed(data: bytes, rng: random.Random) -> bytes:
     return data[:at] + bytes([data[at] ^ 1 << rng.randrange(8)]) + data[at + 1 :]
 
 
-def _frames(data: bytes) -> list[wire.Frame]:
-    return list(wire.FrameReader(WireLimits.max_payload_bytes).feed(data))
-
-
 def crowd(target: Target, rng: random.Random) -> Steps:
-    """5,000 connections that greet, as far as they can without the key, and say nothing more; what is closed is made again."""
+    """5,000 connections that greet and say nothing more, again where they are closed: somebody who calls is let in and answered."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = CROWD + 500 if hard == resource.RLIM_INFINITY else min(CROWD + 500, hard)
     if soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-    opening = recorded_conversation(target)[0]
+    opening, most = target.opening(), min(CROWD, wanted - 200)
+    called = target.parts()[1]
     with held() as peers:
+        for _ in range(most):
+            peers.append(_greeting(target, opening))
         while True:
-            if len(peers) >= min(CROWD, wanted - 200):
-                peers.pop(0).close()
-            peer: socket.socket = target.connect()
+            peer = peers.pop(0)
+            if was_closed(peer):
+                peer.close()
+                peer = _greeting(target, opening)
             peers.append(peer)
-            with contextlib.suppress(OSError):
-                peer.sendall(opening)
+            if rng.random() < CALLED_SHARE:
+                _let_in(target, called)
             yield
 
 
-# name -> the attack, acts a second, whether it makes sense at the dashboard, too
-KEY_ATTACKS: dict[str, tuple[Callable[[Target, random.Random], Steps], float, bool]] = {
-    "tampered": (tampered, 50, False),
-    "crowd": (crowd, 750, False),
+def _greeting(target: Target, opening: bytes) -> socket.socket:
+    """Returns a new connection that has said this."""
+    peer = target.connect()
+    with contextlib.suppress(OSError):
+        peer.sendall(opening)
+    return peer
+
+
+def _let_in(target: Target, called: mutations.Part) -> None:
+    """Call as somebody else does, who tries again when the connection ends. Raises GotThroughError if he is not let in in time."""
+    until_s = time.monotonic() + LET_IN_S
+    while time.monotonic() < until_s:
+        with contextlib.suppress(OSError), target.connect() as peer:
+            session = target.greet(peer)
+            if session is None:
+                next_frame(peer)
+            peer.sendall(mutations.sealed(called, 1, session))
+            if results(next_frame(peer).data):
+                return
+    raise GotThroughError("nobody else is let in")
+
+
+KEY_ATTACKS = {
+    "tampered": Attack(tampered, 50, REMOTE, under=(KEY,)),
+    "crowd": Attack(crowd, 300, REMOTE, under=(OPEN, KEY)),
 }

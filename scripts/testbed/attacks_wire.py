@@ -1,4 +1,4 @@
-"""Attacks with valid messages that cost much to read, to answer or to keep: rows of ``attacks.ATTACKS``.
+"""Attacks with valid messages that cost much to read, to answer or to keep: for the list in ``attacks``.
 
 Each is what one stranger may send to a remote object: what takes quadratic time to read, thousands of questions at once, batched
 calls whose results would take gigabytes, arguments of megabytes, and answers that nobody has asked for.
@@ -7,25 +7,37 @@ calls whose results would take gigabytes, arguments of megabytes, and answers th
 from __future__ import annotations
 
 import contextlib
+import json
 import random
 import socket
+import threading
 import time
-from collections.abc import Generator
 from functools import partial
-from typing import Any, Callable
 
-import Pyro4
 from Pyro4 import message
 
 from scripts.testbed import mutations
-from scripts.testbed.proxy import KeyedProxy
-from scripts.testbed.target import GREETING, Target, reset, send
+from scripts.testbed.attacks_base import (
+    REMOTE,
+    Attack,
+    GotThroughError,
+    Steps,
+    called_by_scheduler,
+    fresh,
+    listening,
+    names_of,
+    results,
+)
+from scripts.testbed.protection import TLS
+from scripts.testbed.proxy import proxy_of
+from scripts.testbed.target import GREETING, OBJECTS, PATIENCE_S, Target, held, next_frame, reset, send
 from src.rmi import wire
 from src.rmi.serializer import dump_call
 from src.rmi.session import NAME_SERVER, Session
 from src.rmi.settings import WireLimits
-
-Steps = Generator[None, None, None]
+from src.sparrow import messages as m
+from src.sparrow.names import WORKERS
+from src.sparrow.settings import SchedulerSettings
 
 QUESTIONS = 2_000  # in one segment
 READ_S = 0.4  # for which their answers are read
@@ -33,6 +45,12 @@ MODULUS = 2**61 - 1  # whole numbers that differ by multiples of it hash alike
 ENTRIES = 20_000  # numbers that hash alike: 400 KB, which take Python 6 s
 MEGABYTE = 2**20
 NAME = "sparrow.worker.unasked"
+GREETINGS = SchedulerSettings().max_greetings + 500
+BULK = 20_000  # messages
+TLS_PEERS = 2_000
+HELLO = b"\x16\x03\x01\x10\x00"  # the beginning of TLS's first message, which claims 4 KB
+BEGINNERS = 40
+PROBING_JOB = {"durations_s": [0.0] * 200, "method": "CHOOSE_TWO", "wait": False}  # each of them is asked for its load
 
 
 def alike(target: Target, rng: random.Random) -> Steps:
@@ -103,37 +121,126 @@ def large(target: Target, rng: random.Random) -> Steps:
         yield
 
 
+def oneway(target: Target, rng: random.Random) -> Steps:
+    """A worker says 1,500 times that it is there and wants no answer: others who say so are still answered, not sent away."""
+    while True:
+        first, second = (fresh("oneway") for _ in range(2))
+        said = [mutations.sealed(_greeting(first))]
+        said += [wire.to_bytes(*_there(first), 1, flags=message.FLAGS_ONEWAY)] * GREETINGS
+        with target.connect() as peer, target.connect() as another, contextlib.suppress(ConnectionError):
+            peer.sendall(b"".join(said))
+            another.sendall(mutations.sealed(_greeting(second)))
+            next_frame(another)
+            another.sendall(mutations.sealed(_there(second), 1))
+            if b"try later" in next_frame(another).payload:
+                raise GotThroughError("a worker that says that it is there is sent away")
+        yield
+
+
+def _greeting(worker: str) -> mutations.Part:
+    return mutations.greeting({"name": WORKERS + worker, "incarnation": "a", "uri": "PYRO:a@127.0.0.1:9", "slots": 1})
+
+
+def _there(worker: str) -> mutations.Part:
+    return mutations.call(OBJECTS["scheduler"], "request_task", worker, "a", "[]")
+
+
+def bulk(target: Target, rng: random.Random) -> Steps:
+    """Batches of 20,000 messages, as many as may come in one call, about what does not exist; each is answered."""
+    scheduler = target.kind == "scheduler"
+    who = f"{WORKERS}bulk" if scheduler else "sparrow.scheduler.9999"
+    greeting = mutations.greeting({"name": who, "incarnation": "a", "uri": "PYRO:a@127.0.0.1:9", "slots": 1})
+    speaker = who[len(WORKERS) :] if scheduler else who
+    batches = mutations.batches(m.SCHEDULER if scheduler else m.WORKER)
+    while True:
+        method = rng.choice(sorted(batches))
+        kinds = [one for one in batches[method] if not one.needs_room]
+        batch = m.encode([rng.choice(kinds)] * BULK)
+        call = mutations.call(target.object_id, method, speaker, "a", batch)
+        if not results(send(target, mutations.sealed(greeting), mutations.sealed(call, 1))):
+            raise GotThroughError("a large batch is not answered")
+        yield
+
+
+def silent_tls(target: Target, rng: random.Random) -> Steps:
+    """2,000 connections that begin TLS and say no more: they take little memory, since few are let begin at once."""
+    with held() as peers:
+        while True:
+            if len(peers) >= TLS_PEERS:
+                peers.pop(0).close()
+            peer = target.connect()
+            peers.append(peer)
+            with contextlib.suppress(OSError):
+                peer.sendall(HELLO)
+            yield
+
+
 def unasked(target: Target, rng: random.Random) -> Steps:
     """A registered worker that welcomes the scheduler and begins at once with answers of megabytes, to no question."""
-    nameserver = Pyro4.URI(f"PYRO:{NAME_SERVER}@{target.nameserver}")
-    names: Any = Pyro4.Proxy(nameserver) if target.key is None else KeyedProxy(nameserver, target.key)
     begun = mutations.header(message.MSG_RESULT, WireLimits.max_payload_bytes) + bytes(MEGABYTE)
-    with names, socket.create_server(("127.0.0.1", 0)) as server:
+    with names_of(target) as names, listening(names, NAME) as server:
         uri = f"PYRO:{NAME}@127.0.0.1:{server.getsockname()[1]}"
-        said = {"name": NAME, "incarnation": "a", "uri": uri, "slots": 1}
-        welcome = mutations.sealed(mutations.welcome(said))
+        welcome = mutations.sealed(mutations.welcome({"name": NAME, "incarnation": "a", "uri": uri, "slots": 1}))
         server.settimeout(0.05)
-        names.register(NAME, uri)
-        try:
-            while True:
-                with contextlib.suppress(OSError):  # nobody called, or hung up meanwhile
-                    peer, _ = server.accept()
-                    peer.settimeout(1.0)
-                    with contextlib.suppress(OSError):
-                        peer.recv(65536)
-                        peer.sendall(welcome + begun)
-                    reset(peer)
+        while True:
+            with contextlib.suppress(OSError):  # nobody called, or hung up meanwhile
+                peer, _ = server.accept()
+                peer.settimeout(1.0)
+                with contextlib.suppress(OSError):
+                    peer.recv(65536)
+                    peer.sendall(welcome + begun)
+                reset(peer)
+            yield
+
+
+def begun(target: Target, rng: random.Random) -> Steps:
+    """40 workers that begin an answer of 16 MB each and do not end it: the scheduler keeps 64 MB of it, and ends the rest."""
+    with names_of(target) as names, proxy_of(target.nameserver, target.object_id, target.key) as scheduler:
+        while True:
+            with contextlib.ExitStack() as stack:
+                welcomed, asked = (threading.Semaphore(0) for _ in range(2))
+                for _ in range(BEGINNERS):
+                    name = WORKERS + fresh("begun")
+                    server = stack.enter_context(listening(names, name))
+                    threading.Thread(target=_begin, args=(server, name, welcomed, asked), daemon=True).start()
+                _all_of(welcomed)
+                scheduler.schedule(json.dumps({"id": fresh("probe"), **PROBING_JOB}))
+                _all_of(asked)
                 yield
-        finally:
-            names.remove(NAME)
 
 
-Row = tuple[Callable[[Target, random.Random], Steps], float, bool]  # the act, acts a second, whether at workers too
+def _all_of(beginners: threading.Semaphore) -> None:
+    """Wait until all beginners are so far. Raises TimeoutError if they are not in time."""
+    until_s = time.monotonic() + PATIENCE_S
+    for _ in range(BEGINNERS):
+        if not beginners.acquire(timeout=max(0.0, until_s - time.monotonic())):
+            raise TimeoutError("workers are not asked")
 
-ROWS: dict[str, Row] = {
-    "alike": (alike, 2, True),
-    "questions": (questions, 2, True),
-    "batches": (batches, 10, True),
-    "large": (large, 5, True),
-    "unasked": (unasked, 20, False),
+
+def _begin(server: socket.socket, name: str, welcomed: threading.Semaphore, asked: threading.Semaphore) -> None:
+    """Welcome a scheduler as the worker of that name, and begin a large answer to its first question."""
+    said = {"name": name, "incarnation": "a", "uri": f"PYRO:{name}@127.0.0.1:{server.getsockname()[1]}", "slots": 1}
+    size = WireLimits.max_payload_bytes
+    with called_by_scheduler(server) as (peer, _):
+        peer.sendall(mutations.sealed(mutations.welcome(said)))
+        welcomed.release()
+        seq = next_frame(peer).seq
+        asked.release()
+        with contextlib.suppress(OSError):  # most of them are cut off
+            peer.sendall(wire.header_of(message.MSG_RESULT, 0, seq, size, 0))
+            for _ in range(size // MEGABYTE - 1):
+                peer.sendall(bytes(MEGABYTE))
+            peer.recv(1)
+
+
+WIRE_ATTACKS = {
+    "alike": Attack(alike, 2, REMOTE),
+    "questions": Attack(questions, 2, REMOTE),
+    "batches": Attack(batches, 10, REMOTE),
+    "large": Attack(large, 5, REMOTE),
+    "oneway": Attack(oneway, 5, ("scheduler",)),
+    "unasked": Attack(unasked, 20, ("scheduler",)),
+    "bulk": Attack(bulk, 2, ("scheduler", "worker")),
+    "begun": Attack(begun, 0.3, ("scheduler",), occupies=True),
+    "silent-tls": Attack(silent_tls, 500, ("scheduler",), under=(TLS,)),
 }

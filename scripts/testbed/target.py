@@ -66,7 +66,7 @@ class Target(NamedTuple):
     def complete(self, peer: socket.socket, handshake: ClientHandshake, greeting: bytes) -> Session | None:
         """Say this greeting of that handshake. Returns the session, or None if the target refuses it."""
         peer.sendall(greeting)
-        return handshake.answered(f"{self.host}:{self.port}", _next_frame(peer))
+        return handshake.answered(f"{self.host}:{self.port}", next_frame(peer))
 
     def handshake(self, key: bytes) -> ClientHandshake:
         """Returns a new handshake with the target."""
@@ -100,7 +100,7 @@ def send(target: Target, *pieces: Piece) -> bytes:
     return answer
 
 
-def _next_frame(peer: socket.socket) -> wire.Frame:
+def next_frame(peer: socket.socket) -> wire.Frame:
     """Returns the next message. Raises ConnectionError if there is none."""
     frames = wire.FrameReader(WireLimits.max_payload_bytes)
     while part := peer.recv(65536):

@@ -108,7 +108,7 @@ class Witness:
         self._missing: set[tuple[str, str, m.Run]] = set()  # the same with the runs that a Holdings names as missing
         self._given: dict[tuple[str, str, int], dict[int, float]] = {}  # (incarnation of scheduler, job, task) -> attempt -> when
         self._idle: set[tuple[str, str]] = set()  # (incarnation of worker, of scheduler) of each Idle and Ask
-        self._ran: dict[tuple[str, Address, str, int], int] = {}  # (worker, scheduler, job, task) -> the last attempt that has ended
+        self._ran: dict[tuple[str, Address, str, int], int] = {}  # (worker, scheduler, job, task) -> the last attempt ended
 
     def submitted(self, spec: JobSpec) -> None:
         """A client has submitted this job."""

@@ -229,7 +229,7 @@ class Job:
                 [task.worker for task in self.tasks],
                 [task.wait_s for task in self.tasks],
                 [task.service_s for task in self.tasks],
-                [self.attempts(index) for index in range(self.num_tasks)] if self.bounces else [task.attempt for task in self.tasks],
+                list(map(self.attempts, range(self.num_tasks))) if self.bounces else [task.attempt for task in self.tasks],
             ),
             "failed": failures,
         }

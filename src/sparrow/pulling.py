@@ -1,7 +1,7 @@
 """What a scheduler needs for PULL: the workers that have said that they are idle, and the jobs whose tasks wait for one.
 
-This is join-idle-queue (Lu et al. 2011) combined with late binding. What a scheduler knows of idle workers may be out of date, since
-other schedulers are told too; a task that comes too late is sent back.
+This is join-idle-queue (Lu et al. 2011) combined with late binding. What a scheduler knows of idle workers may be out of date,
+since other schedulers are told too; a task that comes too late is sent back.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class IdleWorkers:
         If others may have taken it too, it is the one that was told last, since it is the most likely to be free still. Else it is
         the one that is idle for longest, so that all workers have the same share.
         """
-        worker = next(reversed(self._idle) if self.schedulers > 1 else iter(self._idle))
+        worker = next(reversed(self._idle)) if self.schedulers > 1 else next(iter(self._idle))
         idle = self._idle[worker]
         if idle.slots > 1:
             self._idle[worker] = idle._replace(slots=idle.slots - 1)

@@ -228,9 +228,10 @@ class MethodStats(TypedDict):
     """The statistics of one method.
 
     ``counts`` has jobs, failed_jobs, tasks, done, failed, retried, probes, reservations, assigned, no_ops, cancellations,
-    reservations_lost, pulled and bounced, if they are not 0. ``demanded_s`` is the sum of the durations of all tasks that were submitted. Jobs with a
-    failed task are not in ``response_s``, ``slowdown`` and ``last_wait_s``, which has one wait of each job: that of its task that
-    started last. ``wait_s`` and ``service_s`` count only the first tasks of each job (``sparrow.settings.TallyLimits``).
+    reservations_lost, pulled and bounced, if they are not 0. ``demanded_s`` is the sum of the durations of all tasks that were
+    submitted. Jobs with a failed task are not in ``response_s``, ``slowdown`` and ``last_wait_s``, which has one wait of each job:
+    that of its task that started last. ``wait_s`` and ``service_s`` count only the first tasks of each job
+    (``sparrow.settings.TallyLimits``).
     """
 
     counts: Annotated[dict[Name, Count], Size(64)]

@@ -95,7 +95,7 @@ class SchedulerSettings:
     retry_pause_most_s: float = 4.0  # the longest such pause
     probe_timeout_s: float = 1.0  # a round of probes ends after this time, with the loads that have arrived
     subscribe_s: float = 60.0  # for this time workers tell of their free slots; it begins anew while jobs need that
-    unheard_s: float = 1.0  # some workers are asked whether they are idle if tasks wait for that, and none has said so for this time
+    unheard_s: float = 1.0  # if tasks wait and no worker has said that it is idle for this time, some are asked
     unheard_workers: int = 10  # how many of them
     doubted_s: float = 3.0  # for this time a worker that was lost and is back is asked for runs that were placed elsewhere
     gather_s: float = 0.1  # from the first worker that joins to the placing of the jobs that waited, so that others join too

@@ -146,6 +146,9 @@ def test_the_stats_tell_of_jobs_workers_and_methods(clusters):
             assert [task["state"] for task in job["tasks"]] == ["done"] * 3
             if method == "BATCH+LATE_BINDING":
                 assert sorted(asked["task"] for asked in job["asked"] if asked["task"] is not None) == [0, 1, 2]
+            elif method == "PULL":
+                assert sorted(pulled["task"] for pulled in job["pulled"]) == [0, 1, 2]
+                assert {pulled["worker"] for pulled in job["pulled"]} == {task["worker"] for task in job["tasks"]}
             else:
                 (decision,) = job["decisions"]
                 assert decision["chosen"] == [task["worker"] for task in job["tasks"]]

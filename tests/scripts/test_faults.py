@@ -9,6 +9,7 @@ import pytest
 
 from scripts.testbed import faults_around as _faults_around  # noqa: F401  (adds its own)
 from scripts.testbed import faults_naming as _faults_naming  # noqa: F401  (adds its own)
+from scripts.testbed import faults_racks as _faults_racks  # noqa: F401  (adds its own)
 from scripts.testbed.trial import FAULTS, TrialError
 
 AT_ONCE = 6

@@ -12,15 +12,17 @@ from scripts.testbed.attacks import ATTACKS, attack
 from scripts.testbed.dashboard import Dashboard
 from scripts.testbed.local_cluster import LocalCluster
 from scripts.testbed.mutations import header
+from scripts.testbed.protection import OPEN, PROTECTIONS, protected
 from scripts.testbed.standstill import StandstillWatch
-from scripts.testbed.target import GROWTH_MB, OBJECTS, PORTS, Target
+from scripts.testbed.target import GROWTH_MB, OBJECTS, Target
 from src.rmi.settings import WireLimits
 from src.sparrow.metrics import percentile
 from src.SparrowClient import SparrowClient
 from tests.support.live import assert_books_are_empty, eventually
 
 FOR_S = 0.25  # of each attack
-PACE = {"hoard": 40, "nested": 10}  # acts a second, of attacks that have little time here to do what they can
+PACE = {"hoard": 40, "nested": 10, "silent-tls": 2_000}  # acts a second, of attacks that have little time here to do what they can
+LOSES = ("lying", "altered")  # attacks with workers that have tasks, and leave
 SLACK_S = 0.25  # that a job may take longer than the slowest did before, on a machine that is busy but does not stand still
 
 
@@ -64,8 +66,10 @@ class Victims:
 
 
 @pytest.fixture(scope="module")
-def victims():
+def victims(request):
+    """The parameter is the protection of the cluster, by default none."""
     with (
+        protected(getattr(request, "param", OPEN)),
         LocalCluster(3, own_nameserver=True) as cluster,
         Dashboard(cluster.nameserver) as dashboard,
         SparrowClient(cluster.nameserver) as client,
@@ -76,25 +80,36 @@ def victims():
 
 
 @pytest.mark.parametrize(
-    ("name", "port"),
-    [(name, port) for name in ATTACKS for port in PORTS if ATTACKS[name].fits(port) and not ATTACKS[name].occupies],
+    ("victims", "name", "port"),
+    [
+        (protection, name, port)
+        for protection in PROTECTIONS
+        for name, one in ATTACKS.items()
+        for port in one.ports
+        if protection in one.under and not one.occupies
+    ],
+    indirect=["victims"],
 )
 def test_an_attack_leaves_running_jobs_untouched(victims, name, port):
-    target, before_mb, said = victims.target(port), victims.memory_mb(port), len(victims.logs())
+    target, before_mb, said = victims.target(port, victims.cluster.key), victims.memory_mb(port), len(victims.logs())
     outcome: list = []
+    prepared = threading.Event()
 
     def run():
         try:
-            outcome.append(attack(name, target, FOR_S, per_s=PACE.get(name)))
+            outcome.append(attack(name, target, FOR_S, per_s=PACE.get(name), prepared=prepared.set))
         except Exception as error:
             outcome.append(error)
+        prepared.set()
 
     attacker = threading.Thread(target=run)
     attacker.start()
-    times, most_mb = [], 0.0
+    prepared.wait()
+    times: list[float] = []
+    most_mb = 0.0
     with StandstillWatch() as watch:
-        while attacker.is_alive():
-            times.append(victims.response_s(may_be_lost=name.startswith("lying")))  # what the lying worker had when it left
+        while attacker.is_alive() or not times:
+            times.append(victims.response_s(may_be_lost=name.startswith(LOSES)))
             most_mb = max(most_mb, victims.memory_mb(port))
     attacker.join()
     assert isinstance(outcome[0], int), outcome[0]  # else a connection was neither answered nor closed in time
@@ -145,3 +160,8 @@ def test_what_is_not_a_greeting_ends_the_connection_at_once(victims, port, sent)
         while peer.recv(4096):  # after any answer it closes the connection
             pass
     assert victims.serves(port)
+
+
+def test_each_attack_says_in_one_line_what_it_does_and_checks():
+    for name, one in ATTACKS.items():
+        assert one.what.endswith("."), name

@@ -1,4 +1,4 @@
-"""PULL at the size of the paper's questions: how close it comes to omniscient, with how many messages, and who may fail meanwhile."""
+"""PULL among a hundred workers: how close it comes to omniscient, with how many messages, and who may fail meanwhile."""
 
 import random
 from collections import Counter

@@ -38,7 +38,12 @@ def test_one_load_answers_all_probes_of_a_worker():
 
 def test_answers_go_back_to_whoever_asked():
     answered = {kind: kind.answered_by for kind in KINDS if kind.answered_by}
-    assert answered == {m.Probe: (m.Load,), m.Reconcile: (m.Holdings,), m.Ask: (m.Assign, m.NoTask, m.Offer), m.Idle: (m.Noted, m.Offer)}
+    assert answered == {
+        m.Probe: (m.Load,),
+        m.Reconcile: (m.Holdings,),
+        m.Ask: (m.Assign, m.NoTask, m.Offer),
+        m.Idle: (m.Noted, m.Offer),
+    }
     for kind, answers in answered.items():
         assert all(answer.is_answer and answer.to != kind.to for answer in answers)
     assert [kind for kind in KINDS if kind.is_answer] == [m.Load, m.Holdings, m.Assign, m.NoTask, m.Noted, m.Offer]

@@ -81,7 +81,8 @@ def test_a_registered_method_appears_by_itself(registered, own_scheduler, opened
     assert name == NAME
     assert f"{told['methods'][NAME]['slowdown']['p50']:.2f}×" in words
     assert chip == page.evaluate(COLOUR, ChooseThree.colour)
-    assert len({colour for _, _, *colours in [*built_in, (name, words, chip, line)] for colour in colours}) == 2 * (len(built_in) + 1)
+    rows = [*built_in, (name, words, chip, line)]
+    assert len({colour for _, _, *colours in rows for colour in colours}) == 2 * len(rows)
 
     tooltip = Hovered(one, page.locator("#messages-canvas")).tooltip(len(BUILT_IN))
     assert tooltip.title == NAME
