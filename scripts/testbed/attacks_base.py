@@ -33,7 +33,7 @@ class Attack(NamedTuple):
     per_s: float  # acts a second
     ports: tuple[str, ...] = PORTS
     under: tuple[str, ...] = (OPEN,)  # the protections of a cluster that it is tried under
-    occupies: bool = False  # tasks are run or delayed by it: jobs take longer then
+    occupies: bool = False  # jobs take longer by it: what is measured is how long small questions to the target wait
     growth_mb: int = GROWTH_MB  # by which the target may grow
 
     @property
