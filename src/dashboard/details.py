@@ -37,7 +37,7 @@ class Lane:
 
     def __init__(self, settings: DetailSettings) -> None:
         self._settings = settings
-        self._lock = asyncio.Lock()
+        self._lock: asyncio.Lock | None = None  # made when the loop runs: Python 3.9 binds it to the one that there is
         self._inside = 0
         self._free_at = 0.0  # monotonic
 
@@ -47,6 +47,7 @@ class Lane:
         if self._inside > self._settings.max_waiting:
             raise TryLaterError("too many questions for details are under way: ask again in a moment")
         self._inside += 1
+        self._lock = self._lock or asyncio.Lock()
         try:
             async with self._lock:
                 await asyncio.sleep(max(0.0, self._free_at - time.monotonic()))

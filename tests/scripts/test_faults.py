@@ -13,7 +13,7 @@ from scripts.testbed import faults_racks as _faults_racks  # noqa: F401  (adds i
 from scripts.testbed.trial import FAULTS, TrialError
 
 AT_ONCE = 6
-LONGEST_FIRST = ("worker_stopped_20s", "worker_stopped_6s")
+LONGEST_FIRST = ("name_of_dead_worker", "worker_stopped_20s", "worker_stopped_6s")
 
 
 @pytest.fixture(scope="module")
