@@ -1,13 +1,16 @@
 """The benchmark beside others: what is measured, in which order, what is left out, and what the figures are."""
 
+import json
+import re
 import socket
+import sys
 
 import pytest
 
-from scripts.testbed.peers import meter, sockets
+from scripts.testbed.peers import environment, meter, sockets
 from scripts.testbed.peers.catalogue import CATALOGUE, OURS, PEERS
 from scripts.testbed.peers.wire import Started, Used
-from scripts.testbed.yardstick import rounds, table
+from scripts.testbed.yardstick import record, rounds, table
 from scripts.testbed.yardstick.contestant import ContestantError
 from scripts.testbed.yardstick.workloads import GIVE_UP, NAMES, OVER_OMNISCIENT, Hold, Idle, Run, Shape, Stage, costs, stages
 
@@ -222,3 +225,40 @@ def test_use_is_the_difference_by_role_and_what_began_meanwhile_counts_whole():
     )
     assert meter.used(before, after) == meter.Use({"workers": 1.5}, {"workers": 4.0}, {"workers": 2.0})
     assert meter.used(before, after._replace(messages=None)).messages is None
+
+
+def test_a_page_has_the_record_and_all_that_it_needs_in_it():
+    yardstick = rounds.Yardstick([OURS, "processpool"], ["BATCH"])
+    yardstick.rounds = {
+        rounds.Measurement("load", "80 % load, tasks of 10 ms", Shape(12, 8), "BATCH"): [{"median ms": 1.5}, {"median ms": 4.5}]
+    }
+    yardstick.notes["BATCH"] = "</script><b>"
+    kept = json.loads(json.dumps(record.as_json(yardstick, {"rounds": 2})))
+    assert kept["measurements"][0]["shape"] == {"workers": 12, "slots": 8}
+    assert kept["measurements"][0]["median"] == {"median ms": 3.0}
+    assert kept["about"]["peers"].keys() == {"ProcessPoolExecutor"}
+    assert {"machine", "python", "packages", "time", "commits"} <= kept["about"].keys()
+    page = record.page(kept)
+    assert "Chart.js v" in page
+    assert [json.loads(found) for found in re.findall("const record = (.*);", page)] == [kept]
+    assert page.count("</script>") == 2
+    assert not re.findall(r"""(?:src|href)\s*=""", page.replace(record.CHART.read_text(), ""))
+
+
+def test_what_cannot_be_installed_is_one_line(monkeypatch, tmp_path):
+    monkeypatch.setattr(environment, "VENV", tmp_path / "venv")
+    monkeypatch.setattr(environment, "PYTHON", tmp_path / "venv/bin/python")
+    monkeypatch.setattr(environment, "_make", lambda: None)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    (tmp_path / "venv/bin").mkdir(parents=True)
+    (tmp_path / "venv/bin/python").symlink_to(sys.executable)
+    monkeypatch.setitem(CATALOGUE, "dask", CATALOGUE["dask"]._replace(requirement="not-a-package==1.0"))
+    with pytest.raises(
+        environment.MissingPeerError, match="pip could not install not-a-package==1.0: No matching distribution"
+    ) as raised:
+        environment.install("dask")
+    assert "\n" not in str(raised.value)
+    with pytest.raises(environment.MissingPeerError, match="is not installed"):
+        environment.version("dask")
+    environment.install("processpool")  # Python has it
+    assert environment.version("processpool").startswith("Python 3")

@@ -140,10 +140,7 @@ def main() -> None:
         driver = Driver(peer)
         try:
             for line in sys.stdin:
-                request = json.loads(line)
-                if request["do"] == "stop":
-                    break
-                print(json.dumps(answer(driver, request)), file=answers, flush=True)
+                print(json.dumps(answer(driver, json.loads(line))), file=answers, flush=True)
         finally:
             peer.stop()
 

@@ -4,10 +4,9 @@
     {"do": "run", "variant": "BATCH", "jobs": [...]}   Ran: each job is submitted when it is due
     {"do": "idle", "seconds": 10}                      Idled
     {"do": "hold", "variant": "BATCH", "jobs": [...]}  Held: all jobs are submitted at once
-    {"do": "stop"}                                     no answer: the process ends
 
-A job is [due, [duration, ...]], in seconds. An answer is ``{"error": text}`` if it could not be done; after that only ``stop`` may
-follow.
+A job is [due, [duration, ...]], in seconds. An answer is ``{"error": text}`` if it could not be done; after that nothing more may
+be asked. The end of standard input ends the process.
 """
 
 from __future__ import annotations

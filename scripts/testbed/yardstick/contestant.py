@@ -21,6 +21,7 @@ from scripts.testbed.local_cluster import ROOT, StartError, end_with_parent
 from scripts.testbed.peers import environment
 
 ANSWER_S = 900.0  # the longest time until an answer: a start of a hundred workers, or a minute's jobs and the end of them
+LOOK_S = 0.5  # between two looks at whether the child process still runs
 STOP_S = 20.0  # between asking a system to stop and killing it
 _PR_SET_CHILD_SUBREAPER = 36
 
@@ -58,15 +59,25 @@ class Contestant:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        assert self._child.stdin is not None
+        assert self._child.stdout is not None
+        with contextlib.suppress(BrokenPipeError):  # it has ended
+            self._child.stdin.close()
         if kind is not None:
             self._child.terminate()
         try:
-            self._child.communicate(b'{"do": "stop"}\n' if kind is None else None, STOP_S)
+            self._child.wait(STOP_S)
         except subprocess.TimeoutExpired:
             self._child.kill()
-            self._child.communicate()
+            self._child.wait()
+        self._child.stdout.close()
         _end_descendants(but=self._others)
         self._folder.cleanup()
+
+    @property
+    def pid(self) -> int:
+        """The id of the child process."""
+        return self._child.pid
 
     def ask(self, what: str, **details: object) -> Any:
         """Returns the answer to a request (``wire.py``). Raises ContestantError."""
@@ -87,12 +98,13 @@ class Contestant:
         with selectors.DefaultSelector() as selector:
             selector.register(self._child.stdout, selectors.EVENT_READ)
             while b"\n" not in self._unread:
-                if not selector.select(max(0.0, deadline - time.monotonic())):
-                    raise ContestantError(f"it has not answered in {ANSWER_S:g} s")
-                read = os.read(self._child.stdout.fileno(), 1 << 16)
-                if not read:
+                ready = selector.select(LOOK_S)
+                read = os.read(self._child.stdout.fileno(), 1 << 16) if ready else b""
+                if not read and (ready or self._child.poll() is not None):  # what it has started may keep the pipe open
                     raise ContestantError(self._last_words())
                 self._unread += read
+                if time.monotonic() > deadline:
+                    raise ContestantError(f"it has not answered in {ANSWER_S:g} s")
         line, _, self._unread = self._unread.partition(b"\n")
         return line
 

@@ -175,7 +175,7 @@ def _loads(workload: str, shape: Shape, seconds: float, seed: int) -> list[Step]
         drawn = Workload(slots, LOAD, TASKS, task_s, constant=True)
         arrivals = drawn.draw(random.Random(seed), max(LEAST_JOBS, round(seconds * drawn.jobs_per_s)))
         jobs: Jobs = [(arrival.at_s, list(arrival.durations_s)) for arrival in arrivals]
-        label = f"{100 * LOAD:.0f} % load, tasks of {1000 * task_s:g} ms"
+        label = f"{100 * LOAD:.0f} % load, tasks of {f'{task_s:g} s' if task_s >= 1 else f'{1000 * task_s:g} ms'}"
         steps.append(Run(workload, label, jobs, omniscient(jobs, shape.workers, shape.slots)))
     return steps
 
