@@ -1,18 +1,32 @@
 """The benchmark beside others: what is measured, in which order, what is left out, and what the figures are."""
 
 import json
+import os
 import re
 import socket
 import sys
+from concurrent.futures import Future
 
 import pytest
 
-from scripts.testbed.peers import environment, meter, sockets
+from scripts.testbed.peers import environment, meter, peer, sockets
 from scripts.testbed.peers.catalogue import CATALOGUE, OURS, PEERS
 from scripts.testbed.peers.wire import Started, Used
 from scripts.testbed.yardstick import record, rounds, table
 from scripts.testbed.yardstick.contestant import ContestantError
-from scripts.testbed.yardstick.workloads import GIVE_UP, NAMES, OVER_OMNISCIENT, Hold, Idle, Run, Shape, Stage, costs, stages
+from scripts.testbed.yardstick.workloads import (
+    GIVE_UP,
+    NAMES,
+    OVER_OMNISCIENT,
+    Growth,
+    Hold,
+    Idle,
+    Run,
+    Shape,
+    Stage,
+    costs,
+    stages,
+)
 
 TEN = Shape(10)
 USED = Used(cpu_s={"scheduler": 1.0, "workers": 2.0, "client": 0.5}, wakeups={"workers": 50.0}, messages={"workers": 30.0})
@@ -67,12 +81,17 @@ def test_responses_are_compared_with_those_of_the_omniscient_queue():
     assert figures["all µs"] == pytest.approx(3.5e6 / 20)
 
 
-def test_a_flood_has_a_rate_and_growth_has_costs_of_a_job():
+def test_a_flood_has_a_rate():
     jobs = [(0.0, [0.0] * 10)] * 4
     assert Run("flood", "flood", jobs).measure(ran([0.5] * 4, took_s=0.5), "", STARTED)["tasks/s"] == pytest.approx(80)
-    growth = Run("growth", "growth", jobs).measure(ran([0.5] * 4), "", STARTED)
-    assert growth["messages"] == pytest.approx(30 / 4)
-    assert growth["scheduler µs"] == pytest.approx(1e6 / 4)
+
+
+def test_growth_has_the_costs_of_a_job_without_those_of_an_idle_cluster():
+    idled = {"seconds": 10.0, "memory_mb": {}, **USED, "messages": {"workers": 40.0}}
+    answered = {"idle": idled, "run": ran([0.5] * 4, took_s=5.0)("run")}
+    growth = Growth("growth", "growth", [(0.0, [0.0] * 10)] * 4, 10.0).measure(lambda what, **details: answered[what], "", STARTED)
+    assert growth["messages"] == pytest.approx((30 - 20) / 4)
+    assert growth["scheduler µs"] == pytest.approx((1.0 - 0.5) * 1e6 / 4)
 
 
 def test_costs_are_by_role_and_in_all_and_messages_may_be_uncounted():
@@ -213,9 +232,24 @@ def test_messages_are_counted_by_connection():
             end.sendall(b"y")
             client.recv(1)
             after = sockets.sent() or {}
-            mine = set(sockets.inodes("self"))
-            grown = sorted(after[inode] - before[inode] for inode in mine & before.keys() if after[inode] != before[inode])
-            assert grown == [1, 7]
+            inodes = [os.fstat(each.fileno()).st_ino for each in (client, end)]
+            assert set(inodes) <= set(sockets.inodes("self"))
+            assert [after[inode] - before[inode] for inode in inodes] == [7, 1]
+
+
+@pytest.mark.parametrize("failing", [None, 0, 2])
+def test_a_job_has_ended_with_its_last_task_and_says_if_one_failed(failing):
+    told: list[str] = []
+    futures: list[Future] = [Future() for _ in range(3)]
+    ended = peer.after(3, told.append)
+    for index, future in enumerate(futures):
+        future.add_done_callback(ended)
+        assert told == []
+        if index == failing:
+            future.set_exception(ValueError("no"))
+        else:
+            future.set_result(None)
+    assert told == ["" if failing is None else "ValueError('no')"]
 
 
 def test_use_is_the_difference_by_role_and_what_began_meanwhile_counts_whole():

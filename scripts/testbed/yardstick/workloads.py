@@ -68,7 +68,7 @@ class Step(ABC):
 
 @dataclass(frozen=True)
 class Run(Step):
-    """Jobs that are submitted when they are due. Costs are for each task, or for each job if growth is measured."""
+    """Jobs that are submitted when they are due. Costs are for each task."""
 
     jobs: Jobs
     ideal_s: Sequence[float] = ()  # the omniscient queue's response to each job, for a load
@@ -86,7 +86,24 @@ class Run(Step):
         if self.ideal_s:
             figures[OVER_OMNISCIENT] = median_s / percentile(self.ideal_s, 50)
             figures["p95 over"] = p95_s / percentile(self.ideal_s, 95)
-        return figures | costs(ran, len(self.jobs) if self.workload == "growth" else tasks)
+        return figures | costs(ran, tasks)
+
+
+@dataclass(frozen=True)
+class Growth(Step):
+    """Jobs that leave the cluster idle most of the time. Costs are for each job, without what the idle cluster uses."""
+
+    jobs: Jobs
+    idle_s: float
+
+    def measure(self, ask: Ask, variant: str, started: Started) -> Figures:
+        """Returns responses, and costs."""
+        idled: Idled = ask("idle", seconds=self.idle_s)
+        ran: Ran = ask("run", variant=variant, jobs=self.jobs)
+        median_s, p95_s = percentile(ran["responses_s"], 50), percentile(ran["responses_s"], 95)
+        idle = costs(idled, idled["seconds"] / ran["took_s"] * len(self.jobs))
+        net = {name: max(0.0, value - idle.get(name, 0.0)) for name, value in costs(ran, len(self.jobs)).items()}
+        return {"median ms": 1000 * median_s, "p95 ms": 1000 * p95_s, **net}
 
 
 @dataclass(frozen=True)
@@ -144,7 +161,7 @@ def stages(names: Sequence[str], workers: int, seconds: float, idle_s: float, se
         add(usual, _idle(seconds))
     if "growth" in names:
         for count in (10, 100, 1_000):
-            add(Shape(count), _growth())
+            add(Shape(count), _growth(idle_s))
         add(usual, _held())
     if "flood" in names:
         add(usual, _flood())
@@ -180,9 +197,9 @@ def _loads(workload: str, shape: Shape, seconds: float, seed: int) -> list[Step]
     return steps
 
 
-def _growth() -> Step:
+def _growth(idle_s: float) -> Step:
     jobs: Jobs = [(GROWTH_EVERY_S * number, [0.0] * TASKS) for number in range(GROWTH_JOBS)]
-    return Run("growth", f"growth: jobs of {TASKS} empty tasks, one every {1000 * GROWTH_EVERY_S:g} ms", jobs)
+    return Growth("growth", f"growth: jobs of {TASKS} empty tasks, one every {1000 * GROWTH_EVERY_S:g} ms", jobs, idle_s)
 
 
 def _held() -> Step:
