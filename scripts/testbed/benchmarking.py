@@ -110,13 +110,14 @@ class Side:
             raise MeasurementError(f"a measurement of {self.root} ended with status {child.returncode}")
         return answer
 
-    def commit(self) -> str:
-        """Returns the commit of the checkout, with a + if files differ from it; empty if it is none of git's."""
-        described = subprocess.run(
-            ["git", "describe", "--always", "--dirty=+", "--abbrev=10", "--exclude=*"],
-            cwd=self.root, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        return described.stdout.strip()
+
+def commit_of(root: Path) -> str:
+    """Returns the commit of a checkout, with a + if files differ from it; empty if it is none of git's."""
+    described = subprocess.run(
+        ["git", "describe", "--always", "--dirty=+", "--abbrev=10", "--exclude=*"],
+        cwd=root, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return described.stdout.strip()
 
 
 def in_turn(sides: Sequence[Side], requests: Sequence[Request], rounds: int) -> None:
@@ -183,8 +184,8 @@ def verdicts(sides: Sequence[Side]) -> list[str]:
     return lines
 
 
-def about(sides: Sequence[Side]) -> dict[str, Any]:
-    """What one must know to compare figures: machine, versions, commits."""
+def about(commits: dict[str, str]) -> dict[str, Any]:
+    """What one must know to compare figures: machine, versions, and the commits that are compared."""
     try:
         models = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
     except OSError:
@@ -204,7 +205,7 @@ def about(sides: Sequence[Side]) -> dict[str, Any]:
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "packages": packages,
         "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "commits": {side.name: side.commit() for side in sides},
+        "commits": commits,
     }
 
 
@@ -219,7 +220,8 @@ def as_json(sides: Sequence[Side], settings: dict[str, Any]) -> dict[str, Any]:
         for row in dict.fromkeys(row for side in sides for row in side.figures)
     ]
     digests = {side.name: {method: sorted(found) for method, found in side.digests.items()} for side in sides}
-    return {"about": about(sides), "settings": settings, "figures": rows, "digests": digests}
+    commits = {side.name: commit_of(side.root) for side in sides}
+    return {"about": about(commits), "settings": settings, "figures": rows, "digests": digests}
 
 
 def this_checkout() -> Side:

@@ -30,3 +30,26 @@ def descriptors(pid: int | str) -> int:
 def threads(pid: int | str) -> int:
     """Returns the number of threads. Raises OSError if the process is gone."""
     return sum(1 for _ in Path(f"/proc/{pid}/task").iterdir())
+
+
+def descendants(pid: int) -> list[int]:
+    """Returns the ids of a process's children, of theirs, and so on."""
+    children: dict[int, list[int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = int(stat.read_text().rpartition(")")[2].split()[1])
+        except (FileNotFoundError, ProcessLookupError):  # it has ended
+            continue
+        children.setdefault(parent, []).append(int(stat.parent.name))
+    found = list(children.get(pid, ()))
+    for each in found:  # it grows meanwhile
+        found += children.get(each, ())
+    return found
+
+
+def command(pid: int) -> str:
+    """Returns the command line of a process; "" if it is gone, or has none."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
