@@ -27,6 +27,8 @@ def of_table(table: JobTable) -> list[str]:
     out: Counter[str] = Counter()
     runs, reservations = set(), set()
     for job in table.jobs.values():
+        if len(job.tasks) < job.num_tasks:
+            continue  # its tasks are still being made
         held = Counter(job.unplaced)
         for round_ in job.rounds.values():
             held.update(round_.tasks)
@@ -35,7 +37,7 @@ def of_table(table: JobTable) -> list[str]:
         if set(held) != waiting or any(times > 1 for times in held.values()):
             found.append(f"{job.id}: unplaced tasks {sorted(waiting)}, but {sorted(held.elements())} wait to be placed")
         still = sum(task.state not in (DONE, FAILED) for task in job.tasks)
-        if job.open != still or not still:
+        if job.open != still or not (still or job.id in table.placer.unfinished):  # its reservations end, and its report is made
             found.append(f"{job.id}: open with {still} of its tasks, and says {job.open}")
         if (
             job.method.late_binding
@@ -54,7 +56,11 @@ def of_table(table: JobTable) -> list[str]:
         out[job.method.name] += len(job.reserved)
     if runs != {(entry.address.name, *run) for entry in table.holders() for run in entry.runs}:
         found.append("jobs and workers differ about the runs that are out")
-    if reservations != {(entry.address.name, *key) for entry in table.holders() for key in entry.reservations}:
+    present, held_or_lost = (
+        {(entry.address.name, *key) for entry in entries for key in entry.reservations}
+        for entries in (table.workers.values(), table.holders())
+    )
+    if not present <= reservations <= held_or_lost:  # of a worker that is lost, some may have been cancelled before their turn
         found.append("jobs and workers differ about the reservations that are out")
     for method, count in table.tally.counts.items():
         ends = count["assigned"] + count["no_ops"] + count["cancellations"] + count["reservations_lost"]

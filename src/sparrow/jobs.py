@@ -101,11 +101,6 @@ class Round:
         """Whether workers are still to be probed."""
         return self.chosen is None and self.probed_tasks < len(self.tasks)
 
-    @property
-    def is_ready(self) -> bool:
-        """Whether there is something to do, so that the round does not wait for answers."""
-        return self.chosen is not None or self.probed_tasks < len(self.tasks)
-
     def remove(self, tasks: int) -> None:
         """So many tasks, the first ones, are placed."""
         for _ in range(tasks):
@@ -144,6 +139,7 @@ class Job:
         self.submitted_s = now
         self.unplaced: deque[int] = deque()  # tasks that wait for a reservation (late binding) or for the first worker
         self.rounds: dict[int, Round] = {}
+        self.ready: dict[int, Round] = {}  # those of them that do not wait for answers, so that there is something to do
         self.rounds_begun = 0
         self.to_reserve: deque[str] = deque()  # workers that are to get a reservation
         self.reserved: dict[int, str] = {}  # reservations in the queues of workers: number -> worker
@@ -157,6 +153,16 @@ class Job:
         self.bounces: dict[int, int] = {}  # tasks that workers have sent back -> how often
         self.pulled: list[Pulled] = []  # tasks that were given to idle workers
         self._explainable = max_explained  # tasks and reservations whose placement may still be remembered
+
+    def begin_round(self, tasks: Iterable[int]) -> None:
+        """Begins a round of placing these tasks."""
+        self.rounds[self.rounds_begun] = self.ready[self.rounds_begun] = Round(self.rounds_begun, tasks)
+        self.rounds_begun += 1
+
+    def end_round(self, round_: Round) -> list[int]:
+        """Ends a round. Returns the tasks of it that are not placed: it is for the caller to have them placed."""
+        del self.rounds[round_.number], self.ready[round_.number]
+        return list(round_.tasks)
 
     def make_tasks(self, most: int) -> bool:
         """Makes the next tasks, at most so many at a time. Returns whether all have been made, so that they can be placed."""

@@ -21,6 +21,8 @@ from src.sparrow.pulling import Backlog, IdleWorkers, Subscriptions
 from src.sparrow.settings import SchedulerSettings
 from src.sparrow.tally import Tally
 
+COPIED = 20  # so many loads are copied and shuffled in the time that placing one task takes
+
 
 class Placer:
     """Places the tasks of one scheduler's jobs on its ``workers``. Times are seconds of its node's clock."""
@@ -61,8 +63,7 @@ class Placer:
                 self.offer(now, out)
             self._choose_reservations(job)
         else:
-            job.rounds[job.rounds_begun] = Round(job.rounds_begun, tasks)
-            job.rounds_begun += 1
+            job.begin_round(tasks)
         self.go_on(job, now, out)
 
     def go_on(self, job: Job, now: float, out: list[Command]) -> None:
@@ -84,14 +85,14 @@ class Placer:
             round_.waiting.discard(worker)
             round_.loads[worker] = load.load
             if not round_.waiting and (job.id, round_.number) in self._asking:
-                self._decide(job, round_, now, out)
+                self._end_asking(job, round_, now, out)
 
     def withdraw_probes(self, worker: str, now: float, out: list[Command]) -> None:
         """Stops waiting for the loads that were asked of this worker. Rounds that wait for no other worker end."""
         for job, round_ in [asking for asking in self._asking.values() if worker in asking[1].waiting]:
             round_.waiting.discard(worker)
             if not round_.waiting:
-                self._decide(job, round_, now, out)
+                self._end_asking(job, round_, now, out)
 
     def worker_joined(self, worker: str, now: float) -> None:
         """This worker may get tasks from now on."""
@@ -150,7 +151,7 @@ class Placer:
                 break
             late.append(asking)
         for job, round_ in late:
-            self._decide(job, round_, now, out)
+            self._end_asking(job, round_, now, out)
 
     def ended(self, job: Job) -> None:
         """This job has ended."""
@@ -174,22 +175,21 @@ class Placer:
 
     def _advance(self, job: Job, now: float, out: list[Command]) -> bool:
         """Does what is to be done for this job, as far as the budget goes. Returns whether something is left."""
-        for round_ in [round_ for round_ in job.rounds.values() if round_.is_ready]:
-            if self.budget > 0:
-                self._advance_round(job, round_, now, out)
+        while job.ready and self.budget > 0:
+            round_ = next(iter(job.ready.values()))
+            if not self.sampler.names:
+                self.place(job, job.end_round(round_), now, out)
+            elif round_.is_probing:
+                self._probe(job, round_, now, out)
+            elif round_.is_placing:
+                self._launch(job, round_, now, out)
+            else:
+                self._decide(job, round_, now, out)
         if job.to_reserve:
             self._reserve(job, now, out)
         if job.reserved and not job.unplaced:
             self._cancel(job, now, out)
-        if self.budget > 0:
-            return False
-        return bool(job.to_reserve or (job.reserved and not job.unplaced)) or any(one.is_ready for one in job.rounds.values())
-
-    def _advance_round(self, job: Job, round_: Round, now: float, out: list[Command]) -> None:
-        if round_.is_probing:
-            self._probe(job, round_, now, out)
-        if round_.is_placing and self.budget > 0:
-            self._launch(job, round_, now, out)
+        return bool(job.ready or job.to_reserve or (job.reserved and not job.unplaced))
 
     def _probe(self, job: Job, round_: Round, now: float, out: list[Command]) -> None:
         """Samples workers for the tasks of a round, or for the next ones if each task has probes of its own."""
@@ -202,7 +202,7 @@ class Placer:
         probed = method.probe(todo, workers, self._rng)
         round_.probed = round_.probed + probed if round_.probed else probed
         round_.probed_tasks += todo
-        self.budget -= len(probed)
+        self.budget -= len(probed)  # there are workers, so it is at least one
         if not method.needs_loads:
             round_.chosen = iter(method.place(todo, probed, {}, self._rng))
             return
@@ -214,25 +214,29 @@ class Placer:
                 round_.waiting.add(name)
                 out.append(Send(self._workers[name].address, probe))
         if not round_.is_probing:
-            round_.deadline_s = now + self._settings.probe_timeout_s
-            self._asking[job.id, round_.number] = job, round_
             if round_.workers is not None:  # some may have gone since the first part
                 round_.waiting = {name for name in round_.waiting if name in self.sampler.positions}
-            if not round_.waiting:
-                self._decide(job, round_, now, out)
+            if round_.waiting:
+                round_.deadline_s = now + self._settings.probe_timeout_s
+                self._asking[job.id, round_.number] = job, round_
+                del job.ready[round_.number]
+
+    def _end_asking(self, job: Job, round_: Round, now: float, out: list[Command]) -> None:
+        """All loads have arrived, or no more are waited for: it can be decided by them."""
+        del self._asking[job.id, round_.number]
+        job.ready[round_.number] = round_
+        self.go_on(job, now, out)
 
     def _decide(self, job: Job, round_: Round, now: float, out: list[Command]) -> None:
-        """All loads have arrived, or no more are waited for: the tasks can be placed. Samples again if there are none."""
-        del self._asking[job.id, round_.number]
+        """Decides by the loads that have arrived. Samples again if there are none."""
         round_.loads = {worker: load for worker, load in round_.loads.items() if worker in self.sampler.positions}
+        self.budget -= 1 + len(round_.loads) // COPIED
         if not round_.loads:
-            del job.rounds[round_.number]
-            self.place(job, list(round_.tasks), now, out)
+            self.place(job, job.end_round(round_), now, out)
             return
         round_.chosen = iter(())
         if job.method.samples != PER_TASK:
             round_.chosen = iter(job.method.place(len(round_.tasks), round_.probed, round_.loads, self._rng))
-        self.go_on(job, now, out)
 
     def _launch(self, job: Job, round_: Round, now: float, out: list[Command]) -> None:
         """Launches the tasks of a round, or the next ones."""
@@ -263,7 +267,7 @@ class Placer:
         round_.remove(len(tasks))
         self.budget -= len(tasks)
         if not round_.tasks:
-            del job.rounds[round_.number]
+            job.end_round(round_)
         if again:
             self.place(job, again, now, out)
 

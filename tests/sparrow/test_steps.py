@@ -13,6 +13,7 @@ from src.sparrow.jobs import PLACED
 from src.sparrow.jobspec import MAX_TASKS, JobSpec
 from src.sparrow.jobtable import JobTable
 from src.sparrow.placement import METHODS
+from src.sparrow.settings import SchedulerSettings
 from tests.support.books import LATE, SETTINGS, at, finishes, of, spec, table_with
 
 STEP = 4 * SETTINGS.max_at_once  # messages: two probes or reservations for each task, and the tasks of one step
@@ -92,7 +93,7 @@ def test_the_largest_job_takes_many_steps():
 @pytest.mark.parametrize("method", METHODS)
 def test_steps_place_as_one_placing_would(method):
     """Placing in steps is that at once, but for chance: with one task a step each task of CHOOSE_TWO still sees the ones before."""
-    table = JobTable(random.Random(1), settings=SETTINGS.__class__(max_at_once=1))
+    table = JobTable(random.Random(1), settings=SchedulerSettings(max_at_once=1))
     for name in "ab":
         table.joined(at(name), 1, 0.0)
     workers = Workers(table, "a", "b")
@@ -194,6 +195,40 @@ def test_all_jobs_that_waited_for_a_worker_are_not_placed_in_one_step():
     workers.work()
     assert workers.largest <= STEP
     assert len(workers.launched()) == 20_000
+
+
+@pytest.mark.parametrize("method", [method for method in METHODS if not METHODS[method].pulls])
+@pytest.mark.parametrize("steps", range(8))
+def test_no_task_is_lost_when_the_last_worker_goes_between_two_steps(method, steps):
+    table = table_with(settings=SchedulerSettings(max_at_once=3))
+    workers = Workers(table, "a")
+    for id in ("first", "second"):
+        workers.take(table.submitted(spec(method, *[0.1] * 8, id=id), 0.0))
+    table.joined(at("a"), 1, 0.0)
+    workers.take(table.tick(SETTINGS.gather_s))
+    for _ in range(steps):
+        workers.take(table.work(0.0))
+    table.disconnected("a")
+    workers.work()
+    assert audit.of_table(table) == []
+    table.joined(at("a"), 1, 1.0)
+    workers.take(table.tick(1.0 + SETTINGS.probe_timeout_s))  # also ends the rounds whose probes nobody answers
+    workers.work()
+    assert audit.of_table(table) == []
+    for job in table.jobs.values():
+        assert len(job.reserved) >= 16 if method == LATE else all(task.state == PLACED for task in job.tasks)
+
+
+def test_a_round_whose_last_answer_comes_with_its_last_probes_is_placed_once():
+    table = table_with(settings=SchedulerSettings(max_at_once=100))
+    workers = Workers(table, "a")
+    workers.take(table.submitted(spec("RANDOM", *[0.1] * 40, id="before"), 0.0))
+    workers.take(table.submitted(spec("CHOOSE_TWO", *[0.1] * 25), 0.0))
+    table.joined(at("a"), 1, 0.0)
+    workers.take(table.tick(SETTINGS.gather_s))  # places the first job, and probes for most tasks of the second
+    workers.work()
+    assert sorted(launch.task for launch in workers.launched() if launch.job == "job") == list(range(25))
+    assert audit.of_table(table) == []
 
 
 def test_a_tick_reconciles_many_workers_in_turn():

@@ -7,14 +7,32 @@ from src.simulation.network import RACK_CRASH, RACK_CUT, Faults, Network
 from src.simulation.simulation import Simulation
 from src.sparrow.jobspec import JobSpec
 from src.sparrow.placement import METHODS
+from src.sparrow.scheduler_node import SchedulerNode
 from src.sparrow.settings import SchedulerSettings, WorkerSettings
 
 REPLAY = "SPARROW_SEED={} .venv/bin/python -m pytest tests/simulation/test_chaos.py -k test_replay"
+
+STEP_S = 0.03  # how long a step of a slow scheduler takes
+
+
+class SlowSteps(SchedulerNode):
+    """A scheduler whose steps take time, so that anything may happen between two of them."""
+
+    def _work(self):
+        self._host.later(STEP_S, super()._work)
+
+
+def in_slow_steps(scheduler_class=SchedulerNode, **classes):
+    """These classes of nodes, with schedulers whose steps take time."""
+    return {"scheduler_class": type(scheduler_class.__name__, (SlowSteps, scheduler_class), {}), **classes}
 
 
 def chaos(seed, **classes):
     """A simulation that has run until all jobs were reported. ``classes``: other nodes than the real ones."""
     rng = random.Random(seed)
+    max_at_once = rng.choice((1, 3, 1_000))  # few: what is left waits for its turn, and meanwhile the workers may go
+    if max_at_once < 1_000:
+        classes = in_slow_steps(**classes)
     network = Network(
         delay_s=0.0005,
         jitter_s=rng.choice((0.0005, 0.02, 0.1)),
@@ -38,6 +56,8 @@ def chaos(seed, **classes):
         workers_per_host=rng.choice((1, 2, 4)),
         atomic_names=rng.random() < 0.5,
         scheduler_settings=SchedulerSettings(
+            max_at_once=max_at_once,
+            max_made_at_once=4 * max_at_once,
             max_open_tasks=rng.choice((40, 500_000)),  # a job has 15 at most, as it is counted, and gets half of what is left
             remembered_jobs=rng.choice((1, 10_000)),
         ),
