@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from typing import Any
 
 MAX_LINE = 2_000  # characters of a text that are printed
@@ -27,11 +28,22 @@ class PrintableFormatter(logging.Formatter):
         return "\n".join(printable(line) for line in super().formatException(error).splitlines())
 
 
+def log_nothing() -> None:
+    """Has a command log nothing until ``log_to_stderr``: logging itself would print errors, with tracebacks, on the terminal."""
+    if not sys.flags.dev_mode:
+        for one in (log, logging.getLogger("asyncio")):
+            one.handlers[:] = [logging.NullHandler()]
+
+
 def log_to_stderr(level: str) -> None:
-    """Logs to standard error what is at least of this level ("debug" to "error"): a line with time, level and text each."""
+    """Logs to standard error what is at least of this level ("debug" to "error"): a line with time, level and text each.
+
+    asyncio's errors come there too: what they are about may have been said by another process.
+    """
     handler = logging.StreamHandler()
     handler.setFormatter(PrintableFormatter("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S"))
     log.handlers[:] = [handler]
+    logging.getLogger("asyncio").handlers[:] = [handler]
     log.setLevel(level.upper())
     log.propagate = False
     logging.raiseExceptions = False  # a line that cannot be written is lost; logging would print a traceback, where it failed

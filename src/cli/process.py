@@ -6,7 +6,7 @@ import resource
 from collections.abc import Callable
 
 from src.cli.exit_status import ExitStatus
-from src.cli.logs import log
+from src.cli.logs import log, log_to_stderr
 from src.cli.streams import OutputError
 from src.cluster.signals import ignore_signals
 from src.rmi.errors import ConfigurationError, SparrowError, UnavailableError
@@ -26,6 +26,7 @@ def run_service(run: Callable[[], None]) -> ExitStatus:
     Raises OutputError if the help of the command line cannot be written.
     """
     raise_descriptor_limit()
+    log_to_stderr("info")  # until the command line says another level, and so that an error in it is said
     try:
         run()
     except OutputError:

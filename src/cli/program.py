@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from src.cli import streams
 from src.cli.exit_status import ExitStatus
-from src.cli.logs import printable
+from src.cli.logs import log_nothing, printable
 from src.cluster.signals import TerminatedError, ignore_signals, interrupt_once
 
 
@@ -19,6 +19,7 @@ def run_program(main: Callable[[], int]) -> NoReturn:
     Signals that are ignored when the program starts, as SIGINT is in a background job of a shell script, stay ignored.
     """
     streams.prepare()
+    log_nothing()
     interrupt_once()
     try:
         status = main()

@@ -6,13 +6,14 @@ No connection is kept open: the stock name server has forty threads, one for eac
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import logging
 import os
 import re
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from src.rmi.channel import NAME_SERVER, Channel
@@ -101,7 +102,8 @@ class NameServer:
         Returns the uri that it was bound to before, or "". Returns None if the name server cannot do this in one step.
         """
         before = await self._call_of_ours("claim", name, uri, instead_of)
-        return None if before is None else str(before)
+        with self._readable():
+            return None if before is None else str(before)
 
     async def register(self, name: str, uri: str, safe: bool) -> bool:
         """Binds a name to a uri. Returns False, and changes nothing, if the name is bound already and ``safe`` is true."""
@@ -114,21 +116,35 @@ class NameServer:
     async def lookup(self, name: str) -> str | None:
         """Returns the uri that the name is bound to, or None."""
         try:
-            return str((await self._call("lookup", name, passes=NamingError)).asString())
+            found = await self._call("lookup", name, passes=NamingError)
         except NamingError:
             self._is_ours = None  # it may be another name server than before
             return None
+        with self._readable():
+            return str(found.asString())
 
     async def list(self, prefix: str) -> dict[str, str]:
         """Returns name -> uri of all names with this prefix that are valid names of this project's processes."""
         found = await self._call("list", prefix)
-        names = [name for name in found if name.startswith(prefix)]  # sql storage takes _ for any character
-        return {name: str(found[name]) for name in names if _NAME.fullmatch(name)}
+        with self._readable():
+            names = [name for name in found if name.startswith(prefix)]  # sql storage takes _ for any character
+            return {name: str(found[name]) for name in names if _NAME.fullmatch(name)}
 
     async def unregister(self, name: str, uri: str) -> None:
         """Removes a name if it is still bound to this uri."""
         if await self._call_of_ours("release", name, uri) is None and await self.lookup(name) == uri:
             await self._call("remove", name)
+
+    @contextlib.contextmanager
+    def _readable(self) -> Iterator[None]:
+        """Raises UnavailableError for any error of the block: the answer that it reads is not that of a name server."""
+        try:
+            yield
+        except Exception as error:
+            raise self._unfit(error) from error
+
+    def _unfit(self, error: Exception) -> UnavailableError:
+        return UnavailableError(f"what answers at {self} cannot serve as a name server: {error!s:.300}")
 
     async def _call_of_ours(self, method: str, *arguments: Any) -> Any:
         """Returns the result of a method that only NameServer.py has; None if this name server is another one."""
@@ -186,7 +202,7 @@ class NameServer:
                 raise
             if passes is not None and isinstance(error, passes):
                 raise
-            raise UnavailableError(f"what answers at {self} cannot serve as a name server: {error!s:.300}") from error
+            raise self._unfit(error) from error
 
     async def resolve(self) -> None:
         """Resolves the host name. Raises UnknownHostError if that fails."""

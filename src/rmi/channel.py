@@ -28,6 +28,7 @@ from src.rmi.errors import (
     RefusedError,
     ServerFullError,
     SilentError,
+    SparrowError,
     StockPeerError,
     TamperedError,
     UnreachableError,
@@ -40,6 +41,7 @@ from src.rmi.serializer import dump, dump_call, printable_ascii
 from src.rmi.session import NAME_SERVER as NAME_SERVER
 from src.rmi.session import NOT_HERE, ClientHandshake, Protection, Session, protection_of
 from src.rmi.settings import ChannelSettings
+from src.rmi.uri import parse_uri
 
 
 class _Default(enum.Enum):
@@ -97,13 +99,13 @@ class Channel(asyncio.BufferedProtocol):
         """Connect and greet: ``who`` is what this side says of itself. Returns the open channel.
 
         The connection and the handshake have ``timeout_s`` seconds together; None takes it from the settings. Raises
-        UnreachableError if nobody accepts the connection, LostError if it ends or nobody answers on it, and RefusedError if the
-        peer refuses it.
+        UnreachableError if nobody accepts the connection, or the uri names no host and port; LostError if it ends or nobody answers
+        on it; RefusedError if the peer refuses it, and WrongCredentialsError if for the key or for TLS. It raises nothing else.
         """
         try:
-            parsed = Pyro4.URI(uri) if isinstance(uri, str) else uri
-        except (errors.PyroError, ValueError) as error:
-            raise UnreachableError(f"not an address: {uri!r:.100}") from error
+            parsed = parse_uri(uri)
+        except ValueError as error:
+            raise UnreachableError(f"not an address: {error}") from error
         limit_s = settings.connect_timeout_s if timeout_s is None else timeout_s
         deadline = asyncio.get_running_loop().time() + limit_s
         try:
@@ -125,15 +127,18 @@ class Channel(asyncio.BufferedProtocol):
             raise (LostError if connected else UnreachableError)(f"{self.address} has not answered in {limit_s:g} s") from None
         except ssl.SSLError as error:
             raise WrongCredentialsError(describe_tls_error(self.address, error)) from None
-        except (ValueError, OverflowError) as error:  # a host or a port that cannot be, or a uri without them
+        except ValueError as error:  # a host that cannot be
             raise UnreachableError(f"not an address: {self.uri.asString()!r:.100}") from error
         except OSError as error:
             if error.errno in (errno.EMFILE, errno.ENFILE):
                 raise LostError(f"no descriptor is left for a connection to {self.address}") from error
             raise UnreachableError(f"no connection to {self.address}: {error}") from error
-        except BaseException:
+        except BaseException as error:
             self.close()
-            raise
+            if isinstance(error, SparrowError) or not isinstance(error, Exception):
+                raise
+            # The uri is what anybody has registered: no caller may end for what it leads to.
+            raise UnreachableError(f"no connection to {self.address}: {type(error).__name__}: {error}") from error
         return self
 
     @property

@@ -50,7 +50,7 @@ class BoundedNameServer(naming.NameServer):
         before = self._bound_to(name)
         if before not in ("", instead_of, uri):
             return before
-        if before != uri:
+        if not before or before != uri:
             self.register(name, uri)
         self._leases.pop(name, None)
         self._leases[name] = self._now() + self._limits.lease_s

@@ -10,12 +10,14 @@ from typing import Any
 from Pyro4 import core
 
 from src.rmi.settings import NameServerLimits
+from src.rmi.uri import parse_uri
 
 
 def check_registration(name: Any, uri: Any, metadata: Any, limits: NameServerLimits) -> None:
     """Raises TypeError or ValueError if a name, its uri or its metadata is not acceptable."""
     _check_text(name, "a name", limits.max_name_characters)
-    _check_text(uri.asString() if isinstance(uri, core.URI) else uri, "a uri", limits.max_uri_characters)
+    _check_text(parse_uri(uri).asString() if isinstance(uri, core.URI) else uri, "a uri", limits.max_uri_characters)
+    parse_uri(uri)
     check_metadata(metadata, limits)
 
 

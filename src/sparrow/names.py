@@ -99,9 +99,10 @@ class HeldName:
                 away = False
             except NameTakenError:
                 raise
-            except UnavailableError as error:
+            except Exception as error:  # of any type: a process that runs must not end for what others have bound its name to
                 if not away:
-                    self._host.note("warning", f"{self.name}: {error}; trying again until it is back")
+                    what = str(error) if isinstance(error, UnavailableError) else f"{type(error).__name__}: {error}"
+                    self._host.note("warning", f"{self.name}: {what}; trying again until it is back")
                 away, pause_s = True, self._settings.retry_s
 
     async def release(self) -> None:

@@ -46,6 +46,21 @@ def test_a_name_that_leads_elsewhere_keeps_nobody_from_starting_and_ends_nobody(
         assert bare.processes["scheduler1"].poll() is None
 
 
+@pytest.mark.parametrize("uri", ["PYRONAME:x", "PYRO:o@./u:sock"])
+def test_a_name_that_leads_to_no_host_keeps_nobody_from_starting_and_ends_nobody(uri):
+    with LocalCluster(workers=1, schedulers=1, own_nameserver=False) as cluster, names_of(cluster) as names:
+        ours = str(names.lookup("sparrow.scheduler.1"))
+        for name in ("sparrow.worker.odd", "sparrow.scheduler.1", "sparrow.scheduler.2", "sparrow.scheduler.3"):
+            names.register(name, uri)
+        cluster.start_scheduler(2)
+        eventually(lambda: "ready at" in cluster.log("scheduler2"))
+        eventually(lambda: str(names.lookup("sparrow.scheduler.1")) == ours, 15.0)
+        assert cluster.processes["scheduler1"].poll() is None
+        done = client(cluster, "BATCH", 3, 2, 0.1)
+        assert done.returncode == 0, done.stderr
+        assert "Traceback" not in done.stderr + cluster.log("scheduler1") + cluster.log("scheduler2")
+
+
 def test_a_name_that_leads_to_another_process_of_ours_is_taken_over(bare):
     bare.start_scheduler(1)
     eventually(lambda: "ready at" in bare.log("scheduler1"))

@@ -307,6 +307,20 @@ def test_a_name_that_the_name_server_forgot_is_bound_again():
     assert host.noted("info") == [f"{NAME}: registered again, the name server did not have it"]
 
 
+@pytest.mark.parametrize("error", [TypeError("no host"), RuntimeError(), KeyError("x")], ids=repr)
+def test_a_name_is_held_whatever_else_goes_wrong(error):
+    host = FakeNaming()
+    ended = hold(host)
+    host.error = error
+    host.advance(10.0 * SETTINGS.renew_s)
+    assert ended == []
+    assert host.noted("warning") == [f"{NAME}: {type(error).__name__}: {error}; trying again until it is back"]
+    host.error = None
+    host.names.clear()
+    host.advance(1.25 * SETTINGS.renew_s)
+    assert host.names == {NAME: OURS}
+
+
 def test_a_name_that_a_living_process_has_got_meanwhile_is_lost():
     host = FakeNaming()
     ended = hold(host)
