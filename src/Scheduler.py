@@ -25,7 +25,7 @@ from src.cli.logs import log_to_stderr
 from src.cli.options import add_service_options, new_parser, service_arguments, whole_number
 from src.cli.process import run_service
 from src.cli.program import run_program
-from src.cluster.scheduler_host import PendingReport, SchedulerHost
+from src.cluster.scheduler_host import Form, PendingReport, SchedulerHost, as_text
 from src.cluster.service import Service
 from src.rmi.connection import Connection
 from src.rmi.daemon import current_caller, expose
@@ -75,7 +75,7 @@ class Scheduler(Service):
         self._rng = random.Random(seed)
         self._settings = settings
         self._node: SchedulerNode
-        self._last: tuple[Report | None, bool, str] = (None, False, "")  # a report and its text: it is encoded once for all calls
+        self._last: tuple[Report | None, Form | None, object] = (None, None, None)  # a report that was asked for again, in its form
 
     # Remote methods
 
@@ -90,16 +90,16 @@ class Scheduler(Service):
         ValueError if the job is malformed or its id belongs to another job, and BlockingIOError ("try later") if there is no room
         for it.
         """
-        spec, as_text = JobSpec.decode(job), isinstance(job, str)
-        tasks, most = len(spec.durations_s), self._settings.max_text_tasks if as_text else self._settings.max_dict_tasks
+        spec, is_text = JobSpec.decode(job), isinstance(job, str)
+        tasks, most = len(spec.durations_s), self._settings.max_text_tasks if is_text else self._settings.max_dict_tasks
         if spec.wait and not spec.packed and tasks > most:
-            how = "pack its durations (src/sparrow/packing.py)" if as_text else "send it as JSON text"
+            how = "pack its durations (src/sparrow/packing.py)" if is_text else "send it as JSON text"
             raise ValueError(f"the report of {tasks:,} tasks would be too large, for {most:,} are allowed in this form: {how}")
-        write = (lambda report: self._text_of(report, spec.packed)) if as_text else plain
-        report = self._node.schedule(spec, lambda: PendingReport(self._daemon.defer(), write))
+        form: Form = plain if not is_text else encode if spec.packed else as_text
+        report = self._node.schedule(spec, lambda: PendingReport(self._daemon.defer(), form))
         if not spec.wait:
-            return _reply(as_text, {"id": spec.id, "accepted": True})
-        return None if report is None else write(report)
+            return _reply(is_text, {"id": spec.id, "accepted": True})
+        return None if report is None else self._value_of(report, form)
 
     @expose
     def set_method(self, method: Any) -> None:
@@ -150,9 +150,9 @@ class Scheduler(Service):
         address = Address(identifier(worker, "worker"), identifier(incarnation, "incarnation"))
         return address, m.decode(batch, m.taken_by(method))
 
-    def _text_of(self, report: Report, packed: bool) -> str:
-        if self._last[0] is not report or self._last[1] != packed:
-            self._last = report, packed, encode(report) if packed else _reply(True, plain(report))
+    def _value_of(self, report: Report, form: Form) -> object:
+        if self._last[0] is not report or self._last[1] is not form:
+            self._last = report, form, form(report)
         return self._last[2]
 
     # The life of a scheduler

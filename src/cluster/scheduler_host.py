@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import time
 from collections.abc import Callable, Hashable
+from functools import partial
 from typing import Any
+from weakref import WeakValueDictionary
 
 from src.cluster.live_host import LiveHost
 from src.cluster.registry import NameServer
 from src.rmi.connection import PendingReply
 from src.rmi.errors import UnavailableError
+from src.rmi.serializer import dump
 from src.sparrow.messages import Address
 from src.sparrow.reports import Report
 from src.sparrow.scheduler_node import SchedulerNode
+from src.sparrow.taskcolumns import plain
+
+Form = Callable[[Report], object]  # one of a few functions, which returns the report as its caller wants it
 
 LARGE_REPORT_TASKS = 10_000
 
@@ -69,11 +76,40 @@ class SchedulerHost(LiveHost):
         return report
 
 
-class PendingReport:
-    """A call of ``schedule`` that is answered later, with ``write(report)``."""
+def as_text(report: Report) -> str:
+    """Returns a report as JSON text that is not packed."""
+    return json.dumps(plain(report), separators=(",", ":"))
 
-    def __init__(self, call: PendingReply, write: Callable[[Report], object]) -> None:
-        self._call, self._write = call, write
+
+class WrittenReport:
+    """A report, and the replies to those who wait for it: one for each form that somebody wants, and written once."""
+
+    def __init__(self, report: Report) -> None:
+        self.report = report
+        self._values: dict[Form, object] = {}  # of large reports, until they are serialized
+        self._payloads: dict[Form, bytes] = {}
+
+    def payload(self, form: Form) -> bytes | None:
+        """Returns the payload of a reply in this form. A large one is made in two steps, each of which returns None."""
+        if form in self._payloads:
+            return self._payloads[form]
+        if len(self.report["tasks"]) <= LARGE_REPORT_TASKS:
+            payload = self._payloads[form] = dump(form(self.report))
+            return payload
+        if form in self._values:
+            self._payloads[form] = dump(self._values.pop(form))
+        else:
+            self._values[form] = form(self.report)
+        return None
+
+
+class PendingReport:
+    """A call of ``schedule`` that is answered when its job has ended, with its report in the form that it wants."""
+
+    _written: WeakValueDictionary[str, WrittenReport] = WeakValueDictionary()  # job -> its report, while an answer is due
+
+    def __init__(self, call: PendingReply, form: Form) -> None:
+        self._call, self._form = call, form
 
     @property
     def caller(self) -> Hashable:
@@ -81,11 +117,8 @@ class PendingReport:
         return self._call.connection
 
     def answer(self, report: Report) -> None:
-        """Answers the call with this report. A large one is written in a step of its own, and sent in another."""
-        if len(report["tasks"]) > LARGE_REPORT_TASKS:
-            asyncio.get_running_loop().call_soon(self._write_large, report)
-        else:
-            self._call.answer(self._write(report))
-
-    def _write_large(self, report: Report) -> None:
-        asyncio.get_running_loop().call_soon(self._call.answer, self._write(report))
+        """Answers the call with this report when it is the turn of its connection."""
+        written = self._written.get(report["id"])
+        if written is None or written.report is not report:
+            written = self._written[report["id"]] = WrittenReport(report)
+        self._call.answer_in_turn(partial(written.payload, self._form))

@@ -10,6 +10,8 @@ import asyncio
 import logging
 import time
 import weakref
+from collections import deque
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from Pyro4 import errors, message
@@ -93,6 +95,8 @@ class Connection(asyncio.BufferedProtocol, Newcomer):
         self.pyroInstances: dict[Any, Any] = {}
         self.tracked_resources: weakref.WeakSet[Any] = weakref.WeakSet()
         self.reply_deferred = False  # whether the method that runs now has called ``Daemon.defer``
+        self._due: deque[tuple[PendingReply, Callable[[], bytes | None]]] = deque()  # deferred replies that wait for a turn
+        self._has_turn = False
         self.partial_bytes = 0
         self._settings = settings = daemon.settings
         self._max_payload_bytes = settings.wire.max_payload_bytes
@@ -142,12 +146,20 @@ class Connection(asyncio.BufferedProtocol, Newcomer):
             self.daemon.on_partial_message(self, self._frames.partial_bytes)
 
     def take_turn(self, until: float) -> bool:
-        """Answer the messages that are whole, until this time. Returns whether more may be. An error closes this connection."""
+        """Give the replies that are due and answer the messages that are whole, until this time. Returns whether more may be.
+
+        An error closes this connection.
+        """
         frames, session, more, answered = self._frames, self.session, False, False
         if self._transport.is_closing():
             return False
+        self._has_turn = True
         try:
-            while (frame := frames.next()) is not None:
+            if self._due:
+                more = self._give_due(until)
+                if self._transport.is_closing():
+                    return False
+            while not more and (frame := frames.next()) is not None:
                 self._frame, answered = frame, True
                 if session is not None:
                     session.check(frame)
@@ -175,8 +187,30 @@ class Connection(asyncio.BufferedProtocol, Newcomer):
             log.exception("closing the connection from %s:%s after an unexpected error", *self._address[:2])
             self._transport.abort()
         else:
+            more = more or bool(self._due)
             self._turn_ended(more, answered)
+        finally:
+            self._has_turn = False
         return more
+
+    def _give_due(self, until: float) -> bool:
+        """Give replies that are due, until this time. Returns whether this turn is over."""
+        while self._due and not self._transport.is_closing():
+            reply, written = self._due[0]
+            payload = written()
+            if payload is None:
+                return True
+            self._due.popleft()
+            reply.give(payload)
+            if time.monotonic() >= until:
+                return bool(self._due or self._frames.partial_bytes)
+        return False
+
+    def owe(self, reply: PendingReply, written: Callable[[], bytes | None]) -> None:
+        """Give a deferred reply when it is the turn of this connection. ``written`` is that of ``PendingReply.answer_in_turn``."""
+        self._due.append((reply, written))
+        if not self.account.waits and not self._has_turn:
+            self._turns.later(self)
 
     def _turn_ended(self, more: bool, answered: bool) -> None:
         """Watch over what is left, and read on if that is no whole message. Each message has its own time, from its first byte."""
@@ -227,6 +261,7 @@ class Connection(asyncio.BufferedProtocol, Newcomer):
         """Tell the daemon that this connection holds nothing any more."""
         self._set_deadline(None)
         self.settle()
+        self._due.clear()
         self.daemon.on_partial_message(self, 0)
         self.daemon.on_disconnected(self)
 
@@ -318,11 +353,29 @@ class PendingReply:
 
     def answer(self, value: object) -> None:
         """Send the reply. The caller gets an error if it is too large for one message; if the caller has gone, nothing is sent."""
+        self.connection.pending.discard(self._seq)
+        if self._is_wanted:
+            self.give(dump(value))
+
+    def answer_in_turn(self, written: Callable[[], bytes | None]) -> None:
+        """Send the reply when it is the turn of its connection, at whose cost that is.
+
+        ``written()`` returns the payload; None if it has done a part of the work and is to be called again in another turn.
+        """
+        if self._is_wanted:
+            self.connection.owe(self, written)
+        else:
+            self.connection.pending.discard(self._seq)
+
+    def give(self, payload: bytes) -> None:
+        """Send this reply, on a connection that is not closing."""
         connection = self.connection
         connection.pending.discard(self._seq)
-        daemon = connection.daemon
-        if connection in daemon.connections and not connection.closing:
-            try:
-                connection.send_result(self._seq, dump(value))
-            except errors.PyroError as error:
-                connection.send_result(self._seq, dump(error), message.FLAGS_EXCEPTION)
+        try:
+            connection.send_result(self._seq, payload)
+        except errors.PyroError as error:
+            connection.send_result(self._seq, dump(error), message.FLAGS_EXCEPTION)
+
+    @property
+    def _is_wanted(self) -> bool:
+        return self.connection in self.connection.daemon.connections and not self.connection.closing

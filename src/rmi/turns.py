@@ -91,6 +91,10 @@ class Turns:
         else:
             self._serve(guest, now, now + self._turn_s)
 
+    def later(self, guest: Guest) -> None:
+        """Serves a guest that does not wait yet when it is its turn: not now, while somebody else is being served."""
+        self._wait(guest, self._clock())
+
     def _owes(self, guest: Guest, now: float) -> bool:
         return guest.account.debt_s(now) > self._settings.modest_debt_s
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Hashable
 from typing import Protocol
 
@@ -22,6 +22,17 @@ class PendingReport(Protocol):
         """Answers the call. If the connection has ended, the answer is dropped."""
 
 
+class _Calls:
+    """The calls that wait for one report."""
+
+    __slots__ = ("job", "callers", "report")
+
+    def __init__(self, job: str) -> None:
+        self.job = job
+        self.callers: dict[Hashable, list[PendingReport]] = {}
+        self.report: Report | None = None  # once the job has ended
+
+
 class Admission:
     """The admitted jobs and the kept reports of a scheduler. A job is open from ``admit`` to ``ended``. It is not thread-safe."""
 
@@ -31,8 +42,9 @@ class Admission:
         self._contents: dict[str, bytes] = {}  # jobs that are open or have a report -> the digest of what they run
         self._open_tasks = 0  # tasks of open jobs, plus ``job_tasks`` for each job
         self._kept_tasks = 0  # the same for the jobs whose reports are kept
-        self._waiting: dict[str, dict[Hashable, list[PendingReport]]] = {}  # job -> caller -> the calls that its report answers
-        self._waited_for: dict[Hashable, set[str]] = {}  # caller -> the jobs that its calls wait for
+        self._waiting: dict[str, _Calls] = {}  # open jobs -> the calls that the report answers
+        self._due: deque[_Calls] = deque()  # of jobs that have ended: calls that are still to be answered
+        self._waited_for: dict[Hashable, set[_Calls]] = {}  # caller -> where its calls wait
         self._gone: dict[Hashable, None] = {}  # callers that have gone, and calls of whom are still to be forgotten
         self._calls = 0  # calls that wait
 
@@ -62,11 +74,17 @@ class Admission:
         if self._calls >= self._settings.max_calls:
             raise BlockingIOError(f"try later: {self._calls:,} calls wait for reports already")
         self._calls += 1
-        self._waiting.setdefault(job, {}).setdefault(call.caller, []).append(call)
-        self._waited_for.setdefault(call.caller, set()).add(job)
+        calls = self._waiting.get(job)
+        if calls is None:
+            calls = self._waiting[job] = _Calls(job)
+        calls.callers.setdefault(call.caller, []).append(call)
+        self._waited_for.setdefault(call.caller, set()).add(calls)
 
     def ended(self, job: str, report: Report) -> None:
-        """Ends an open job: keeps its report, and answers the calls that wait for it. The oldest reports are dropped if need be."""
+        """Ends an open job: keeps its report, and answers the calls that wait for it. The oldest reports are dropped if need be.
+
+        One call is answered at once, and more of them in steps: the node calls ``work`` while ``has_work``.
+        """
         tasks = len(report["tasks"]) + self._settings.job_tasks
         self._open_tasks -= tasks
         self._kept_tasks += tasks
@@ -75,11 +93,11 @@ class Admission:
             oldest, dropped = self.reports.popitem(last=False)
             self._kept_tasks -= len(dropped["tasks"]) + self._settings.job_tasks
             del self._contents[oldest]
-        for caller, calls in self._waiting.pop(job, {}).items():
-            self._calls -= len(calls)
-            self._waited_for[caller].discard(job)
-            for call in calls if caller not in self._gone else ():
-                call.answer(report)
+        calls = self._waiting.pop(job, None)
+        if calls is not None:
+            calls.report = report
+            if self._answer(calls, 1):
+                self._due.append(calls)
 
     def caller_gone(self, caller: Hashable) -> None:
         """A connection has ended: its calls wait for reports no more.
@@ -93,18 +111,40 @@ class Admission:
     @property
     def has_work(self) -> bool:
         """Whether ``work`` has something to do."""
-        return bool(self._gone)
+        return bool(self._gone or self._due)
 
     def work(self) -> None:
-        """Goes on with forgetting the calls of callers that have gone, as far as one step may take."""
+        """Goes on with forgetting the calls of callers that have gone, and with answering others, as far as one step may take."""
+        most = self._settings.max_at_once
         caller = next(iter(self._gone), None)
         if caller is not None:
-            jobs = self._waited_for[caller]
-            for _ in range(min(len(jobs), self._settings.max_at_once)):
-                job = jobs.pop()
-                callers = self._waiting[job]
-                self._calls -= len(callers.pop(caller))
-                if not callers:
-                    del self._waiting[job]
-            if not jobs:
+            waits = self._waited_for[caller]
+            while waits and most > 0:
+                most -= len(self._take(next(iter(waits)), caller, most))
+            if not waits:
                 del self._waited_for[caller], self._gone[caller]
+        if self._due and not self._answer(self._due[0], most):
+            self._due.popleft()
+
+    def _answer(self, calls: _Calls, most: int) -> bool:
+        """Answers at most so many of these calls. Returns whether some are left."""
+        assert calls.report is not None
+        while calls.callers and most > 0:
+            caller = next(iter(calls.callers))
+            taken = self._take(calls, caller, most)
+            most -= len(taken)
+            for call in taken if caller not in self._gone else ():
+                call.answer(calls.report)
+        return bool(calls.callers)
+
+    def _take(self, calls: _Calls, caller: Hashable, most: int) -> list[PendingReport]:
+        """Removes at most so many of these calls, of this caller, and returns them, the last ones first."""
+        left = calls.callers[caller]
+        taken = [left.pop() for _ in range(min(len(left), most))]
+        self._calls -= len(taken)
+        if not left:
+            del calls.callers[caller]
+            self._waited_for[caller].discard(calls)
+            if not calls.callers and calls.report is None:
+                del self._waiting[calls.job]
+        return taken

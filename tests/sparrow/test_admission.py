@@ -95,6 +95,7 @@ def test_a_report_answers_all_who_wait_and_nobody_who_has_gone():
     admission.caller_gone("two")
     admission.caller_gone("never seen")
     admission.ended("a", report())
+    admission.work()
     assert stays.answers == [report()]
     assert not goes.answers
     admission.caller_gone("one")
@@ -114,12 +115,49 @@ def test_the_calls_of_a_caller_that_has_gone_are_forgotten_in_steps_and_none_of_
     assert (admission.has_work, admission._calls) == (True, 25 + 15)
     for n in range(25):
         admission.ended(f"job{n}", report())
+    for _ in range(100):
+        admission.work()
     assert (len(stays.answers), goes.answers, admission._calls) == (25, [], 0)
     admission.caller_gone("two")
     while admission.has_work:
         admission.work()
     assert (admission._waiting, admission._waited_for) == ({}, {})
     admission.work()  # as the node does if the table has work
+
+
+def test_the_calls_that_wait_for_one_report_are_answered_in_steps():
+    admission = Admission(SchedulerSettings(max_at_once=10))
+    admission.admit(spec("a"))
+    callers = [Call(n) for n in range(3)]
+    for call in callers * 15:
+        admission.wait("a", call)
+    admission.ended("a", report())
+    answered = [sum(len(call.answers) for call in callers)]
+    while admission.has_work:
+        admission.caller_gone(callers[2].caller)
+        admission.work()
+        answered.append(sum(len(call.answers) for call in callers))
+    assert answered[0] == 1
+    assert 0 <= max(after - before for before, after in zip(answered, answered[1:])) <= 10
+    assert [len(call.answers) for call in callers] == [15, 15, 0], "who goes meanwhile needs no answer"
+    assert (admission._calls, admission._waiting, callers[2].caller in admission._waited_for) == (0, {}, False)
+
+
+def test_who_waits_for_another_job_under_the_id_of_one_that_has_ended_gets_the_report_of_that():
+    admission = Admission(SchedulerSettings(kept_report_tasks=10))
+    admission.admit(spec("a"))
+    former, latter = Call("one"), Call("one")
+    for call in (former, former, former):
+        admission.wait("a", call)
+    admission.ended("a", report())
+    admission.admit(spec("b", 100))
+    admission.ended("b", report(100))
+    assert admission.admit(spec("a", 3)), "the first report is forgotten"
+    admission.wait("a", latter)
+    while admission.has_work:
+        admission.work()
+    admission.ended("a", report(3))
+    assert (former.answers, latter.answers) == ([report()] * 3, [report(3)])
 
 
 def test_not_more_wait_than_there_is_memory_for():

@@ -31,6 +31,7 @@ def test_a_job_that_is_handed_over_twice_runs_once_and_answers_both():
     _, second = scheduler.schedule(caller="two")
     assert scheduler.told("w1") == [m.Launch("job", 0, 1, 0.5)]
     scheduler.says("w1", m.Done("job", 0, 1, 0.0, 0.5))
+    scheduler.host.advance()
     assert first.answers == second.answers != []
     again, third = scheduler.schedule()
     assert (again, third) == (first.answers[0], None), "its report is repeated"
@@ -77,7 +78,7 @@ def test_an_unknown_method_is_refused_before_anything_is_done():
     scheduler = Scheduler("w1")
     with pytest.raises(ValueError, match="unknown method 'BEST'"):
         scheduler.schedule(method="BEST")
-    assert scheduler.schedule() == (None, scheduler.node.admission._waiting["job"]["a client"][0]), "the id is still free"
+    assert scheduler.schedule() == (None, scheduler.node.admission._waiting["job"].callers["a client"][0]), "the id is still free"
 
 
 def test_a_job_for_which_there_is_no_room_is_refused_and_not_placed():
