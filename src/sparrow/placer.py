@@ -18,7 +18,7 @@ from itertools import islice
 from src.sparrow import messages as m
 from src.sparrow.commands import SchedulerCommand as Command
 from src.sparrow.commands import Send
-from src.sparrow.jobs import PLACED, Idle, Job, Reservations, Round, Sampler, Task, WorkerEntry
+from src.sparrow.jobs import PLACED, Idle, Job, Round, Sampler, Task, WorkerEntry
 from src.sparrow.placement import PER_TASK
 from src.sparrow.pulling import Backlog, IdleWorkers, Subscriptions
 from src.sparrow.settings import SchedulerSettings
@@ -323,7 +323,7 @@ class Placer:
             out.append(Send(worker.address, m.Reserve(id, number)))
         if made:
             self.reservations_made += len(made)
-            job.reservations.append(Reservations(first, made, now))
+            job.reserve(first, made, now)
         self._count(job, "reservations", len(made))
         if gone:
             self.place(job, [], now, out)
