@@ -244,6 +244,8 @@ class Member(Process, ABC):
         if self.touched:
             self.settle()
         world = self.world
+        if world.witness and answers and outcome is ANSWERED:
+            world.witness.heard(self.address, address, answers, world.now)
         if self.garbled_until_s > world.now:
             outcome, answers = UNREADABLE, "garbled"
         if outcome is not ANSWERED:
@@ -251,8 +253,6 @@ class Member(Process, ABC):
         if world.faultless and not answers and not link.waiting:
             connection.acknowledged = (world.now + world.network.delay_s, next(world.serial))  # see flush_soon
             return
-        if world.witness and answers and outcome is ANSWERED:
-            world.witness.heard(self.address, address, answers, world.now)
         connection.transmit(self, caller._answer_arrives, link, connection, call, outcome, answers)
 
     @abstractmethod

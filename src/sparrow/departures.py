@@ -5,6 +5,7 @@ A worker may have had a hundred thousand tasks.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Container, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Optional
@@ -27,7 +28,7 @@ class Departure:
     @classmethod
     def by_leave(cls, worker: WorkerEntry, kept: Container[RunKey]) -> Departure:
         """Returns the departure of a worker that keeps these runs until they end."""
-        return cls(worker, None, _held([run for run in worker.runs if run not in kept], list(worker.reservations)))
+        return cls(worker, None, _held(deque(run for run in worker.runs if run not in kept), deque(worker.reservations)))
 
     @classmethod
     def by_loss(cls, worker: WorkerEntry, jobs: Mapping[str, Job], untaken: Iterable[Message]) -> Departure:
@@ -36,7 +37,7 @@ class Departure:
 
         def items() -> Iterator[Item]:
             yield from loss.examine(worker, jobs, untaken)
-            yield from _held(list(worker.runs), list(worker.reservations))
+            yield from _held(deque(worker.runs), deque(worker.reservations))
 
         return cls(worker, loss, items())
 
@@ -49,6 +50,7 @@ class Departure:
         return runs, [key for key, reserved in found if reserved and self.worker.reservations.pop(key, None) is not None]
 
 
-def _held(runs: list[RunKey], reservations: list[Reservation]) -> Iterator[Item]:
-    yield from ((run, False) for run in runs)
-    yield from ((reservation, True) for reservation in reservations)
+def _held(runs: deque[RunKey], reservations: deque[Reservation]) -> Iterator[Item]:
+    for keys, reserved in ((runs, False), (reservations, True)):
+        while keys:
+            yield keys.popleft(), reserved  # to forget all of them in the last step would take long

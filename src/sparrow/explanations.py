@@ -46,20 +46,26 @@ def task_row(job: Job, index: int) -> TaskRow:
     }
 
 
-def decisions(job: Job, most: int) -> list[Decision]:
-    """Returns the job's decisions about its first ``most`` placed tasks; the last decision may be cut."""
+def decisions(job: Job, most: int, first: int, end: int) -> list[Decision]:
+    """Returns the job's decisions about its first ``most`` placed tasks; the last decision may be cut.
+
+    Of these, it returns those that begin at a position from ``first`` to before ``end``, if each takes as many as it has tasks.
+    """
     shown: list[Decision] = []
-    left = most
+    following = 0
     for decision in job.decisions:
-        if left <= 0:
+        at, following = following, following + len(decision["tasks"])
+        left = most - at
+        if left <= 0 or at >= end:
             break
+        if at < first:
+            continue
         tasks, probed, chosen, loads = decision["tasks"], decision["probed"], decision["chosen"][:left], decision["loads"]
         each = len(probed) // len(tasks)
         if len(tasks) > left and job.method.samples in (NOTHING, PER_TASK):  # else all tasks share their probes
             probed = probed[: each * left]
         counted = _counted(probed, each, loads, chosen) if job.method.samples == PER_TASK else None
         shown.append({"tasks": tasks[:left], "probed": probed, "loads": loads, "chosen": chosen, "counted": counted})
-        left -= len(tasks)
     return shown
 
 
@@ -73,16 +79,19 @@ def _counted(probed: list[str], each: int, loads: dict[str, int], chosen: list[s
     return rows
 
 
-def reservations(job: Job, most: int) -> list[ReservationRow]:
-    """Returns the first ``most`` reservations of a job and what became of them, in the order in which they were made."""
+def reservations(job: Job, first: int, end: int) -> list[ReservationRow]:
+    """Returns the reservations of a job from position ``first`` to before ``end``, in the order in which they were made."""
     ended: dict[int, tuple[str, float, int | None]] = {}
     for asked in job.asked:
         ended[asked["reservation"]] = (NO_OP if asked["task"] is None else ASSIGNED, asked["after_s"], asked["task"])
     for taken in job.taken_back:
         ended.update(dict.fromkeys(taken.numbers, (LOST if taken.lost else CANCELLED, taken.ended_s - job.submitted_s, None)))
     rows: list[ReservationRow] = []
+    wanted = max(0, end - first)
+    at = 0  # the position of the first one that was made at that time
     for made in job.reservations:
-        for number, worker in enumerate(made.workers[: most - len(rows)], made.first):
+        begin, at = max(0, first - at), at + len(made.workers)
+        for number, worker in enumerate(made.workers[begin : begin + wanted - len(rows)], made.first + begin):
             state: str
             ended_s: float | None
             if number in job.reserved:

@@ -148,8 +148,10 @@ class Job:
         self.failed = 0
         self.decisions: list[Decision] = []  # why tasks were placed where they were, for the job's details
         self.asked: list[AskedReservation] = []  # reservations in the order in which they reached the front
-        self.reservations: list[Reservations] = []  # all of them
-        self.taken_back: list[TakenBack] = []
+        self.reservations: list[Reservations] = []  # the first ones that were made
+        self.taken_back: list[TakenBack] = []  # of these
+        self._rememberable = max_explained  # reservations that may still be remembered
+        self._remembered: set[int] = set()  # numbers of reservations that are remembered, and not taken back
         self.bounces: dict[int, int] = {}  # tasks that workers have sent back -> how often
         self.pulled: list[Pulled] = []  # tasks that were given to idle workers
         self._explainable = max_explained  # tasks and reservations whose placement may still be remembered
@@ -204,10 +206,20 @@ class Job:
         """Returns how often a task was given to a worker, and not sent back at once."""
         return self.tasks[task].attempt - self.bounces.get(task, 0)
 
+    def reserve(self, first: int, workers: list[str], now: float) -> None:
+        """Remembers that these workers got reservations, with consecutive numbers, if not too many others are remembered."""
+        remembered = workers[: self._rememberable]
+        if remembered:
+            self._rememberable -= len(remembered)
+            self._remembered.update(range(first, first + len(remembered)))
+            self.reservations.append(Reservations(first, remembered, now))
+
     def take_back(self, numbers: list[int], lost: bool, now: float) -> None:
-        """Remembers that these reservations are cancelled, or lost with their worker."""
-        if numbers:
-            self.taken_back.append(TakenBack(lost, numbers, now))
+        """Remembers that these reservations are cancelled, or lost with their worker, as far as the reservations are remembered."""
+        remembered = [number for number in numbers if number in self._remembered]
+        if remembered:
+            self._remembered.difference_update(remembered)
+            self.taken_back.append(TakenBack(lost, remembered, now))
 
     def ideal_s(self) -> float:
         """Returns the longest service time of the tasks, in seconds: the response of the job if no task had to wait."""

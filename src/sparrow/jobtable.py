@@ -40,6 +40,7 @@ class JobTable:
         self.workers: dict[str, WorkerEntry] = {}
         self._ended: OrderedDict[str, None] = OrderedDict()
         self.postponed = Postponed()
+        self._has_due = False  # some of them are to be placed
         self._lost_workers = LostWorkers(settings)
         self.tally = Tally(settings.tally)
         self.placer = Placer(rng, settings, self.workers, self.tally)
@@ -104,8 +105,7 @@ class JobTable:
         """Some time has passed. The node calls this about every 0.1 s while the table is ``busy``."""
         out = self._begin()
         self.placer.tick(now, out)
-        for job_id, tasks in self.postponed.due(now, self._settings.max_at_once):
-            self.placer.place(self.jobs[job_id], tasks, now, out)
+        self._place_postponed(now, out)
         self._lost_workers.tick(now)
         self._reconcile_next(now, out)
         return out
@@ -113,7 +113,7 @@ class JobTable:
     @property
     def has_work(self) -> bool:
         """Whether ``work`` has something to do."""
-        return bool(self._departures or self._arriving or self.placer.unfinished or self.placer.has_work)
+        return bool(self._departures or self._arriving or self._has_due or self.placer.has_work)
 
     def work(self, now: float) -> list[Command]:
         """Goes on with what was too much for one event, as far as one step may take. The node calls this while ``has_work``."""
@@ -122,14 +122,22 @@ class JobTable:
             self._take_next(now, out)
         if self._arriving:
             self._make_tasks(self._arriving.popleft(), now, out)
-        self.placer.subscribe(out)
-        self.placer.offer(now, out)
+        if self._has_due:
+            self._place_postponed(now, out)
+        self.placer.work(now, out)
         while self.placer.unfinished and self.placer.budget > 0:
             job = self.placer.turn(now, out)
             if job.open == 0 and not job.reserved:
                 self._end(job, now, out)
                 break  # the report is work enough
         return out
+
+    def _place_postponed(self, now: float, out: list[Command]) -> None:
+        """Places the tasks whose pause is over, or the next ones."""
+        while self.placer.budget > 0 and (due_tasks := self.postponed.next(now)):
+            job_id, tasks = due_tasks
+            self.placer.place(self.jobs[job_id], tasks, now, out)
+        self._has_due = self.postponed.is_due(now)
 
     def _begin(self) -> list[Command]:
         """Begins an event. Returns the list of its commands."""

@@ -25,6 +25,8 @@ from src.sparrow.settings import SchedulerSettings
 
 RunKey = tuple[str, int]  # job, task
 
+SORTED = 1_000  # the oldest runs of a worker are found among about so many more than its slots at a time
+
 
 class Loss:
     """The loss of one worker: its name, the runs that it had taken, and those of them that it may have begun."""
@@ -50,15 +52,20 @@ class Loss:
                     self.begun.add(key)
                 else:
                     queued.append((task.placed_s, index, key))
+                    if len(queued) > 2 * worker.slots + SORTED:
+                        queued = nsmallest(worker.slots, queued)  # at the end there may be more than the last step can sort
             yield
         self.begun.update(key for _, _, key in nsmallest(max(0, worker.slots - len(self.begun)), queued))
 
     def count_task(self, job: Job, index: int, settings: SchedulerSettings, now: float) -> float | None:
-        """Counts the loss of one task. Returns the pause before it is placed again, in seconds; None if it has failed."""
-        task = job.tasks[index]
-        task.lose(self.worker, (job.id, index) in self.begun, now)
+        """Counts the loss of one task, once. Returns the pause before it is placed again, in seconds; None if it has failed."""
+        task, key = job.tasks[index], (job.id, index)
+        had, begun = key in self.had, key in self.begun
+        self.had.discard(key)  # to forget all of them in the last step would take long
+        self.begun.discard(key)
+        task.lose(self.worker, begun, now)
         if len(task.lost_on) <= settings.max_retries:
-            job.retried += (job.id, index) in self.had
+            job.retried += had
             return _pause_s(task.losses, settings)
         task.state = FAILED
         task.reason = f"lost with its worker {len(task.lost_on)} times, on {', '.join(task.lost_on)}: not tried again"
@@ -83,13 +90,16 @@ class Postponed:
         """Has these tasks of a job placed at ``at_s``, or a little later."""
         heappush(self._heap, (at_s, next(self._serial), job, tasks))
 
-    def due(self, now: float, most: int) -> list[tuple[str, list[int]]]:
-        """Removes what is due, or as much of it as is allowed at once, and returns it: jobs, each with tasks."""
-        found: list[tuple[str, list[int]]] = []
-        while len(found) < most and self._heap and self._heap[0][0] <= now:
-            _, _, job, tasks = heappop(self._heap)
-            found.append((job, tasks))
-        return found
+    def is_due(self, now: float) -> bool:
+        """Returns whether tasks are to be placed by now."""
+        return bool(self._heap) and self._heap[0][0] <= now
+
+    def next(self, now: float) -> tuple[str, list[int]] | None:
+        """Removes the tasks that are due for longest. Returns their job and them; None if none are due."""
+        if not self.is_due(now):
+            return None
+        _, _, job, tasks = heappop(self._heap)
+        return job, tasks
 
     def of(self, job: str) -> list[int]:
         """Returns the tasks of this job that are postponed."""

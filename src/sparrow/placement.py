@@ -24,8 +24,9 @@ import math
 import random
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
+from itertools import islice
 from typing import TypeVar
 
 from src.sparrow.checks import shown
@@ -70,8 +71,8 @@ class Method(ABC):
     def probe(self, tasks: int, workers: Sequence[str], rng: random.Random) -> list[str]:
         """Returns the workers, out of ``workers``, to sample for this number of tasks; an empty list if there are no workers."""
 
-    def place(self, tasks: int, probed: Sequence[str], loads: Mapping[str, int], rng: random.Random) -> list[str]:
-        """Returns the worker of each task.
+    def place(self, tasks: int, probed: Sequence[str], loads: Mapping[str, int], rng: random.Random) -> Iterable[str]:
+        """Returns the worker of each task; if it takes long for many tasks, as an iterator, since they are taken in steps.
 
         ``loads`` has the load of each probed worker that has answered, and is not empty if loads were asked for. This
         implementation is for methods that sample nothing: the probed workers are the placement.
@@ -246,8 +247,8 @@ class Batch(Method):
         """Returns d·m distinct workers, or all of them if there are fewer."""
         return rng.sample(workers, min(PROBE_RATIO * tasks, len(workers)))
 
-    def place(self, tasks: int, probed: Sequence[str], loads: Mapping[str, int], rng: random.Random) -> list[str]:
-        """Returns the worker of each task.
+    def place(self, tasks: int, probed: Sequence[str], loads: Mapping[str, int], rng: random.Random) -> Iterator[str]:
+        """Yields the worker of each task.
 
         With fewer than d·m answers the tasks are placed in waves: the less loaded half of the workers get a task each, their loads
         go up by one, and this is repeated until every task has a worker.
@@ -255,14 +256,17 @@ class Batch(Method):
         load = dict(loads)
         order = list(load)
         rng.shuffle(order)  # sorting is stable, so without the shuffle ties would follow the order of the answers
-        wave = max(1, len(order) // PROBE_RATIO)
-        chosen: list[str] = []
-        while len(chosen) < tasks:
-            order.sort(key=load.__getitem__)
-            for worker in order[: min(wave, tasks - len(chosen))]:
-                load[worker] += 1
-                chosen.append(worker)
-        return chosen
+        return islice(_waves(load, order), tasks)
+
+
+def _waves(load: dict[str, int], order: list[str]) -> Iterator[str]:
+    """Yields workers without an end, the less loaded half of them in each wave. Changes ``load`` and ``order``."""
+    wave = max(1, len(order) // PROBE_RATIO)
+    while True:
+        order.sort(key=load.__getitem__)
+        for worker in order[:wave]:
+            load[worker] += 1
+            yield worker
 
 
 @METHODS.register

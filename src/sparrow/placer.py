@@ -3,25 +3,28 @@
 Nothing here takes long at a time, whatever the size of a job: an event places, reserves or cancels at most ``max_at_once`` tasks.
 What is left is ``unfinished``: the jobs take turns in it, ``max_at_once`` tasks each, between other events. All tasks of a job
 share its probes all the same, so that the result is that of placing them at once. Only a worker that has gone meanwhile is not
-used, and the tasks that it was to get are placed again.
+used, and the tasks that it was to get are placed again. What is taken from the front is an OrderedDict: each such step of a dict
+looks at all entries that were taken before.
 """
 
 from __future__ import annotations
 
 import math
 import random
+from collections import OrderedDict, deque
+from collections.abc import Iterator
 from itertools import islice
 
 from src.sparrow import messages as m
 from src.sparrow.commands import SchedulerCommand as Command
 from src.sparrow.commands import Send
-from src.sparrow.jobs import PLACED, Idle, Job, Reservations, Round, Sampler, Task, WorkerEntry
+from src.sparrow.jobs import PLACED, Idle, Job, Round, Sampler, Task, WorkerEntry
 from src.sparrow.placement import PER_TASK
 from src.sparrow.pulling import Backlog, IdleWorkers, Subscriptions
 from src.sparrow.settings import SchedulerSettings
 from src.sparrow.tally import Tally
 
-COPIED = 20  # so many loads are copied and shuffled in the time that placing one task takes
+COPIED = 20  # so many loads are copied and shuffled, and rounds looked at, in the time that placing one task takes
 
 
 class Placer:
@@ -30,15 +33,18 @@ class Placer:
     def __init__(self, rng: random.Random, settings: SchedulerSettings, workers: dict[str, WorkerEntry], tally: Tally) -> None:
         self._rng, self._settings, self._workers, self._tally = rng, settings, workers, tally
         self.sampler = Sampler()
-        self.waiting_for_workers: dict[str, Job] = {}  # jobs that had tasks to place when there was no worker
+        self.waiting_for_workers: OrderedDict[str, Job] = OrderedDict()  # jobs that had tasks to place when there was no worker
         self._place_waiting_at_s: float | None = None  # when these jobs are to be placed; None while there is no worker
+        self._is_placing_waiting = False  # these jobs are being placed
         self.reservations_made = 0  # the next number: none is used twice, even for a job that is submitted again after its end
-        self.unfinished: dict[str, Job] = {}  # jobs that have their turns
+        self.unfinished: OrderedDict[str, Job] = OrderedDict()  # jobs that have their turns
         self.budget = 0  # how much this event may still do
         self.idle = IdleWorkers()
         self.backlog = Backlog()
         self.subscriptions = Subscriptions(settings.subscribe_s)
-        self._asking: dict[tuple[str, int], tuple[Job, Round]] = {}  # rounds that wait for loads, by deadline
+        self._asking: OrderedDict[tuple[str, int], tuple[Job, Round]] = OrderedDict()  # rounds that wait for loads, by deadline
+        self._has_late = False  # the time of some of these rounds is over
+        self._withdrawn: deque[tuple[str, Iterator[tuple[Job, Round]]]] = deque()  # lost workers, rounds that may wait for them
 
     def begin(self) -> None:
         """An event begins."""
@@ -49,6 +55,7 @@ class Placer:
     def place(self, job: Job, tasks: list[int], now: float, out: list[Command]) -> None:
         """Places these unplaced tasks by the method of the job, or begins to. If there is no worker, they wait for one."""
         late, workers = job.method.late_binding, self.sampler.names
+        self.budget -= 1 + len(tasks) // COPIED
         if late or not workers:
             job.unplaced.extend(tasks)
         if job.method.pulls:
@@ -73,9 +80,10 @@ class Placer:
 
     def turn(self, now: float, out: list[Command]) -> Job:
         """Gives the job that has waited longest a turn, and returns it. There must be one in ``unfinished``."""
-        job = self.unfinished.pop(next(iter(self.unfinished)))
+        (_, job), budget = self.unfinished.popitem(last=False), self.budget
         if self._advance(job, now, out):
             self.unfinished[job.id] = job
+        self.budget = min(self.budget, budget - 1)  # others may have done what was left
         return job
 
     def load_arrived(self, job: Job, load: m.Load, worker: str, now: float, out: list[Command]) -> None:
@@ -89,10 +97,21 @@ class Placer:
 
     def withdraw_probes(self, worker: str, now: float, out: list[Command]) -> None:
         """Stops waiting for the loads that were asked of this worker. Rounds that wait for no other worker end."""
-        for job, round_ in [asking for asking in self._asking.values() if worker in asking[1].waiting]:
-            round_.waiting.discard(worker)
-            if not round_.waiting:
-                self._end_asking(job, round_, now, out)
+        self._withdrawn.append((worker, iter(list(self._asking.values()))))
+        self._go_on_withdrawing(now, out)
+
+    def _go_on_withdrawing(self, now: float, out: list[Command]) -> None:
+        while self._withdrawn and self.budget > 0:
+            worker, rounds = self._withdrawn[0]
+            examined = list(islice(rounds, COPIED))
+            if not examined:
+                self._withdrawn.popleft()
+            self.budget -= bool(examined)
+            for job, round_ in examined:
+                if worker in round_.waiting and (job.id, round_.number) in self._asking:
+                    round_.waiting.discard(worker)
+                    if not round_.waiting:
+                        self._end_asking(job, round_, now, out)
 
     def worker_joined(self, worker: str, now: float) -> None:
         """This worker may get tasks from now on."""
@@ -108,8 +127,19 @@ class Placer:
 
     @property
     def has_work(self) -> bool:
-        """Whether there is something to do for the jobs that pull."""
-        return bool(self.subscriptions or self.idle and self.backlog.oldest())
+        """Whether ``work`` has something to do."""
+        begun = self.unfinished or self._withdrawn or self._has_late or self._is_placing_waiting
+        return bool(begun or self.subscriptions or self.idle and self.backlog.oldest())
+
+    def work(self, now: float, out: list[Command]) -> None:
+        """Goes on with what was too much for one event, except for the jobs that have their turns."""
+        self._go_on_withdrawing(now, out)
+        if self._is_placing_waiting:
+            self._place_waiting(now, out)
+        if self._has_late:
+            self._end_late(now, out)
+        self.subscribe(out)
+        self.offer(now, out)
 
     def subscribe(self, out: list[Command]) -> None:
         """Asks workers to tell of their free slots, or as many as this event may."""
@@ -144,14 +174,9 @@ class Placer:
         if self.backlog and self.backlog.oldest():
             self._ask_for_idle(now, out)
         if self._place_waiting_at_s is not None and now >= self._place_waiting_at_s:
+            self._place_waiting_at_s = None
             self._place_waiting(now, out)
-        late = []
-        for asking in self._asking.values():
-            if now < asking[1].deadline_s:
-                break
-            late.append(asking)
-        for job, round_ in late:
-            self._end_asking(job, round_, now, out)
+        self._end_late(now, out)
 
     def ended(self, job: Job) -> None:
         """This job has ended."""
@@ -248,7 +273,7 @@ class Placer:
                 first = (round_.probed_tasks - len(round_.tasks)) * each
                 probed = probed[first : first + each * len(tasks)]
                 loads = dict(loads)
-            chosen = job.method.place(len(tasks), probed, loads, self._rng)
+            chosen = list(job.method.place(len(tasks), probed, loads, self._rng))
             for name in chosen if len(tasks) < len(round_.tasks) else ():
                 round_.loads[name] += 1
         else:
@@ -298,7 +323,7 @@ class Placer:
             out.append(Send(worker.address, m.Reserve(id, number)))
         if made:
             self.reservations_made += len(made)
-            job.reservations.append(Reservations(first, made, now))
+            job.reserve(first, made, now)
         self._count(job, "reservations", len(made))
         if gone:
             self.place(job, [], now, out)
@@ -325,15 +350,28 @@ class Placer:
                 out.append(Send(self._workers[name].address, m.Subscribe(subscriptions.lease_s)))
 
     def _place_waiting(self, now: float, out: list[Command]) -> None:
-        """Places the tasks that have waited for the first worker."""
-        self._place_waiting_at_s = None
-        starving, self.waiting_for_workers = self.waiting_for_workers, {}
-        for job in starving.values():
+        """Places the tasks that have waited for the first worker, or the next ones."""
+        starving = self.waiting_for_workers
+        while starving and self.sampler.names and self.budget > 0:
+            _, job = starving.popitem(last=False)
             tasks: list[int] = []
             if not job.method.late_binding:
                 tasks = list(job.unplaced)
                 job.unplaced.clear()
             self.place(job, tasks, now, out)
+        self._is_placing_waiting = bool(starving and self.sampler.names)
+
+    def _end_late(self, now: float, out: list[Command]) -> None:
+        """Ends the rounds whose time is over, or the next ones."""
+        self._has_late = False
+        while self._asking and not self._has_late:
+            job, round_ = next(iter(self._asking.values()))
+            if now < round_.deadline_s:
+                break
+            self._has_late = self.budget <= 0
+            if not self._has_late:
+                self.budget -= 1
+                self._end_asking(job, round_, now, out)
 
     def _count(self, job: Job, what: str, by: int) -> None:
         if by:

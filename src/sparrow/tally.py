@@ -13,7 +13,7 @@ from typing import NamedTuple
 from src.sparrow import explanations
 from src.sparrow.jobs import DONE, Job
 from src.sparrow.metrics import Histogram
-from src.sparrow.reports import Decision, JobDetails, JobHead, JobLine, MethodStats, Report
+from src.sparrow.reports import JobDetails, JobHead, JobLine, MethodStats, Report
 from src.sparrow.settings import TallyLimits
 
 TIMES = ("response_s", "slowdown", "last_wait_s", "wait_s", "service_s")
@@ -123,10 +123,10 @@ class Tally:
             **_head(job, ended, now, to_wall_s),
             "num_tasks": job.num_tasks,
             "tasks": [explanations.task_row(job, index) for index in range(first, min(end, limits.shown_tasks, len(job.tasks)))],
-            "decisions": _between(first, end, explanations.decisions(job, limits.shown_placements)),
+            "decisions": explanations.decisions(job, limits.shown_placements, first, end),
             "asked": job.asked[first : min(end, limits.shown_placements)],
             "pulled": job.pulled[first : min(end, limits.shown_placements)],
-            "reservations": explanations.reservations(job, limits.shown_placements)[first:end],
+            "reservations": explanations.reservations(job, first, min(end, limits.shown_placements)),
         }
 
     def extent(self, job: Job | str) -> int:
@@ -168,13 +168,3 @@ def _head(job: Job, end: Ended | None, now: float, to_wall_s: float) -> JobHead:
 def slowdown(response_s: float, ideal_s: float) -> float:
     """Returns the response over the ideal."""
     return response_s / max(ideal_s, LEAST_IDEAL_S)
-
-
-def _between(first: int, end: int, decisions: list[Decision]) -> list[Decision]:
-    """Returns the decisions that begin at these positions, if each takes as many as it has tasks."""
-    found, at = [], 0
-    for decision in decisions:
-        if first <= at < end:
-            found.append(decision)
-        at += len(decision["tasks"])
-    return found

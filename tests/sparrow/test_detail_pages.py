@@ -6,6 +6,7 @@ import pytest
 
 from src.sparrow import messages as m
 from src.sparrow.settings import SchedulerSettings, TallyLimits
+from tests.support.books import LATE, at, spec, table_with
 from tests.support.schedulernode import Scheduler
 
 LIMITS = TallyLimits(shown_at_once=40, shown_tasks=250, shown_placements=120)
@@ -47,6 +48,23 @@ def test_the_parts_of_one_job_are_its_details(method):
         assert [row for answer in answers for row in answer[rows]] == whole[rows]
     assert whole["decisions"]
     assert all(answer["num_tasks"] == 100 for answer in answers)
+
+
+def test_what_is_remembered_of_a_job_does_not_grow_with_the_losses_of_its_workers():
+    table = table_with(settings=SchedulerSettings(tally=LIMITS))
+    table.submitted(spec(LATE, *[9.0] * 100), 0.0)
+    for life in "123":
+        table.joined(at("a", life), 1, 0.0)
+        table.tick(1.0)
+        table.lost("a", 1.0)
+    job = table.jobs["job"]
+    assert sum(len(made.workers) for made in job.reservations) == LIMITS.shown_placements
+    assert sum(len(taken.numbers) for taken in job.taken_back) == LIMITS.shown_placements
+    whole = table.tally.details("job", job, 1.0, 0.0)["reservations"]
+    assert [row["reservation"] for row in whole] == list(range(LIMITS.shown_placements))
+    assert {row["state"] for row in whole} == {"lost"}
+    for first in (0, 40, 100, 120, 300):
+        assert table.tally.details("job", job, 1.0, 0.0, first, 40)["reservations"] == whole[first : first + 40]
 
 
 def test_several_jobs_share_an_answer_and_go_on_in_the_next():

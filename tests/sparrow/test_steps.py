@@ -38,11 +38,11 @@ class Workers:
                 if isinstance(command.message, m.Probe):
                     self.take(self.table.received(command.to, m.loads([command.message], 0), 0.0))
 
-    def work(self):
+    def work(self, now=0.0):
         """Has the table do all that is left, a step at a time."""
         steps = 0
         while self.table.has_work:
-            self.take(self.table.work(0.0))
+            self.take(self.table.work(now))
             steps += 1
         return steps
 
@@ -229,6 +229,48 @@ def test_a_round_whose_last_answer_comes_with_its_last_probes_is_placed_once():
     workers.work()
     assert sorted(launch.task for launch in workers.launched() if launch.job == "job") == list(range(25))
     assert audit.of_table(table) == []
+
+
+@pytest.mark.parametrize("method", ["BATCH", "CHOOSE_TWO"])
+def test_many_small_jobs_are_taken_up_in_steps(method):
+    most = 10
+    table = table_with(settings=SchedulerSettings(max_at_once=most))
+    for i in range(200):
+        table.submitted(spec(method, id=f"job{i}"), 0.0)
+    for name in "ab":
+        table.joined(at(name), 1, 0.0)
+    for now in (SETTINGS.gather_s, SETTINGS.gather_s + SETTINGS.probe_timeout_s):  # nobody answers, so each tries again
+        probes, begun = 0, []
+        for step in (table.tick, *[table.work] * 200):
+            probes += len(of(m.Probe, step(now)))
+            begun.append(sum(job.rounds_begun for job in table.jobs.values()))
+        assert max(after - before for before, after in zip([begun[-1] - 200, *begun], begun)) <= most
+        assert probes == 400
+        assert not table.has_work
+    assert len(of(m.Probe, table.lost("a", 1.5))) <= most
+    Workers(table).work()
+    assert audit.of_table(table) == []
+
+
+def test_tasks_whose_pauses_are_over_at_once_are_placed_in_steps():
+    most = 10
+    table = table_with("a", settings=SchedulerSettings(max_at_once=most))
+    workers = Workers(table, "a")
+    for i in range(50):
+        table.submitted(spec("RANDOM", 9.0, id=f"job{i}"), 0.0)
+    workers.work()
+    for i in range(2):  # the second loss of a task is followed by a pause
+        workers.take(table.lost("a", 0.0))
+        workers.work()
+        table.joined(at("a", f"{i}"), 1, 0.0)
+        workers.take(table.tick(SETTINGS.gather_s))
+        workers.work()
+    workers.told["a"].clear()
+    workers.largest = 0
+    workers.take(table.tick(SETTINGS.retry_pause_s + 0.2))
+    workers.work(SETTINGS.retry_pause_s + 0.2)
+    assert len(workers.launched()) == 50
+    assert workers.largest <= most
 
 
 def test_a_tick_reconciles_many_workers_in_turn():
