@@ -144,7 +144,11 @@ async def serve(monitor: Monitor, host: str, port: int, signals: StopSignals, ot
     port = await server.listen(host, port)
     if (warning := loopback_warning(host, server.address)) is not None:
         log.warning("%s", warning)
-    await monitor.names.resolve()
+    resolving, stopped = asyncio.ensure_future(monitor.names.resolve()), asyncio.ensure_future(stopping.wait())
+    await asyncio.wait({resolving, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if not stopping.is_set():
+        await resolving
     monitor.start()
     try:
         print(f"http://{f'[{host}]' if ':' in host else host}:{port}/sparrow", flush=True)

@@ -25,6 +25,7 @@ from src.rmi.errors import (
 )
 from src.sparrow.client_node import ClientNode
 from src.sparrow.jobspec import JobSpec
+from src.sparrow.jsontext import read_json
 from src.sparrow.reports import Progress
 from src.sparrow.taskcolumns import decode
 
@@ -152,7 +153,7 @@ class LiveClientHost:
         try:
             if error is not None:
                 raise error
-            stats = json.loads(value)
+            stats = read_json(value)
             progress: dict[str, Progress] = {
                 id: {"ended": int(one["ended"]), "tasks": int(one["tasks"])} for id, one in stats["progress"].items()
             }

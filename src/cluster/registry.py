@@ -13,7 +13,7 @@ import os
 import re
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from src.rmi.channel import NAME_SERVER, Channel
@@ -30,6 +30,7 @@ from src.rmi.errors import (
     UnreachableError,
     WrongCredentialsError,
 )
+from src.rmi.lookups import Address, addresses
 from src.sparrow.settings import NamingSettings
 
 REMIND_S = 30.0  # between two lines in the log that say what this process still waits for
@@ -204,10 +205,10 @@ class NameServer:
                 raise
             raise self._unfit(error) from error
 
-    async def resolve(self) -> None:
-        """Resolves the host name. Raises UnknownHostError if that fails."""
+    async def resolve(self) -> Sequence[Address]:
+        """Returns the addresses of the name server's host. Raises UnknownHostError if there are none."""
         try:
-            await asyncio.get_running_loop().getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
+            return await addresses(self.host, self.port)
         except (OSError, UnicodeError) as error:
             raise UnknownHostError(f"the host name of the name server does not resolve: {self.host!r} ({error})") from None
 
@@ -233,12 +234,10 @@ class NameServer:
 
     async def our_address(self) -> str:
         """Returns the address of this machine that faces the name server; the loopback address if both are on one machine."""
-        await self.resolve()
-        found = await asyncio.get_running_loop().getaddrinfo(self.host, self.port, type=socket.SOCK_DGRAM)
         failure: OSError | None = None
-        for family, kind, _, _, address in found:
+        for family, _, _, _, address in await self.resolve():
             try:
-                with socket.socket(family, kind) as probe:  # nothing is sent: connecting only asks the routing table
+                with socket.socket(family, socket.SOCK_DGRAM) as probe:  # nothing is sent: connecting only asks the routing table
                     probe.connect(address)
                     return str(probe.getsockname()[0])
             except OSError as error:

@@ -34,6 +34,7 @@ from src.rmi.errors import (
     UnreachableError,
     WrongCredentialsError,
 )
+from src.rmi.greeting import kept
 from src.rmi.keepalive import enable_keepalive
 from src.rmi.receiving import receive_buffer
 from src.rmi.security import StockKey, client_context, describe_key_mismatch, describe_tls_error
@@ -59,8 +60,9 @@ Ended = Callable[[Optional[Exception], Any], None]  # gets the error of a call, 
 class Channel(asyncio.BufferedProtocol):
     """One connection to one remote object, for one event loop only.
 
-    ``peer`` is what the other side answered to the handshake. ``on_lost`` is called once when the connection has closed. With a
-    key, all that is said belongs to a session (``session``), unless ``as_stock`` has it signed as stock Pyro4 does.
+    ``peer`` is what is kept of what the other side answered to the handshake (``greeting``). ``on_lost`` is called once when the
+    connection has closed. With a key, all that is said belongs to a session (``session``), unless ``as_stock`` has it signed as
+    stock Pyro4 does.
     """
 
     def __init__(
@@ -288,7 +290,7 @@ class Channel(asyncio.BufferedProtocol):
         elif self._greeting is not None and not self._greeting.done():
             if frame.kind == message.MSG_CONNECTOK:
                 self._frames.max_payload_bytes = self._settings.wire.max_payload_bytes
-                self._greeting.set_result(value)
+                self._greeting.set_result(kept(value, self._settings.wire))
             else:
                 greeted = None if self._handshake is None else self.uri.location
                 self._greeting.set_exception(_refusal(self.address, value, greeted))

@@ -13,17 +13,9 @@ import socket
 import ssl
 from collections.abc import Callable, Sequence
 from itertools import chain, zip_longest
-from typing import Any, NamedTuple
+from typing import Any
 
-
-class _Address(NamedTuple):
-    """One address of a host, as ``getaddrinfo`` returns it."""
-
-    family: int
-    kind: int
-    protocol: int
-    name: str
-    address: Any
+from src.rmi.lookups import Address, addresses, is_numeric
 
 
 async def connect(
@@ -34,34 +26,25 @@ async def connect(
     Raises OSError if there is none: ConnectionRefusedError if all have refused the connection.
     """
     loop = asyncio.get_running_loop()
-    if not _is_address(host):
-        found = [_Address(*one) for one in await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
-        if len(found) > 1:
-            connected = await _first_of(_in_turn(found), next_after_s)
-            try:
-                await loop.create_connection(protocol, sock=connected, ssl=tls, server_hostname=host if tls else None)
-            except BaseException:
-                connected.close()
-                raise
-            return
-    await loop.create_connection(protocol, host, port, ssl=tls)
-
-
-def _is_address(host: str) -> bool:
+    if is_numeric(host) and "%" not in host:  # with a zone asyncio would look it up in a thread
+        await loop.create_connection(protocol, host, port, ssl=tls)
+        return
+    connected = await _first_of(_in_turn(await addresses(host, port)), next_after_s)
     try:
-        return bool(socket.inet_pton(socket.AF_INET6 if ":" in host else socket.AF_INET, host.partition("%")[0]))
-    except (OSError, ValueError):  # it is a name, or cannot be
-        return False
+        await loop.create_connection(protocol, sock=connected, ssl=tls, server_hostname=host if tls else None)
+    except BaseException:
+        connected.close()
+        raise
 
 
-def _in_turn(found: Sequence[_Address]) -> list[_Address]:
+def _in_turn(found: Sequence[Address]) -> list[Address]:
     """Returns the addresses with their families in turn, that of the first one first."""
     same = [one for one in found if one.family == found[0].family]
     others = [one for one in found if one.family != found[0].family]
     return [one for one in chain(*zip_longest(same, others)) if one is not None]
 
 
-async def _first_of(addresses: Sequence[_Address], next_after_s: float) -> socket.socket:
+async def _first_of(addresses: Sequence[Address], next_after_s: float) -> socket.socket:
     """Returns a socket that is connected to the first of these addresses that answers."""
     waiting, attempts, failures = list(addresses), set[Any](), list[BaseException]()
     try:
@@ -84,7 +67,7 @@ async def _first_of(addresses: Sequence[_Address], next_after_s: float) -> socke
     raise _summary(failures)
 
 
-async def _connected(address: _Address) -> socket.socket:
+async def _connected(address: Address) -> socket.socket:
     connecting = socket.socket(address.family, address.kind, address.protocol)
     try:
         connecting.setblocking(False)

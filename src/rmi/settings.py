@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from src.sparrow.jsontext import MAX_CHARACTERS
 from src.sparrow.settings import VANISHED_S
 
 
@@ -20,8 +21,8 @@ class ParsingLimits:
     max_tokens: int = 60_000
     # Numbers. A job of 100,000 tasks has as many.
     max_numbers: int = 150_000
-    # Characters of one number: int() takes a time that grows with the square of their count.
-    max_number_characters: int = 40
+    # Characters of one number, as in JSON text: long ones take long to read.
+    max_number_characters: int = MAX_CHARACTERS
     # Lists, tuples and dicts around each other.
     max_depth: int = 50
     # Bytes of a payload that contains a backslash. A report of 100,000 tasks takes 6 MB.

@@ -31,6 +31,7 @@ from functools import cache
 from typing import Annotated, Any, ClassVar, NamedTuple
 
 from src.sparrow.checks import elapsed, identifier, number, seconds, shown
+from src.sparrow.jsontext import read_json
 from src.sparrow.records import Record
 
 MAX_ROWS = 10_000  # messages in one batch: five times what a link sends, since more would block the event loop for too long
@@ -368,12 +369,12 @@ def decode(batch: object, allowed: Collection[str]) -> list[Any]:
 
 
 def parsed(text: str) -> object:
-    """Returns the value of a JSON text. Raises ValueError if it is not JSON, or is nested too deeply or too large."""
+    """Returns the value of a JSON text. Raises ValueError if it is not JSON, too deep, too large, or has too long a number."""
     if text.count("[") + text.count("{") > MAX_LISTS:
         raise ValueError(f"JSON of more than {MAX_LISTS} lists")
     if text.count(",") + text.count(":") > MAX_VALUES:
         raise ValueError(f"JSON of more than {MAX_VALUES} values")
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
+        return read_json(text)
+    except ValueError as error:
         raise ValueError(f"not JSON: {error}") from None

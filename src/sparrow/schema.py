@@ -12,13 +12,12 @@ parses anything.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 from src.sparrow.checks import shown
+from src.sparrow.jsontext import read_json
 
-MAX_DIGITS = 20  # of a whole number in JSON: 2**64 has as many
 Read = Callable[[Any], Any]
 
 
@@ -68,11 +67,9 @@ def parse_json(text: object, max_characters: int, max_values: int) -> Any:
     if text.count(",") + text.count("[") + text.count("{") > max_values:
         raise UnreadableError(f"must have at most {max_values:,} values")
     try:
-        return json.loads(text, parse_int=_whole_number, parse_constant=_no_number)
+        return read_json(text, parse_constant=_no_number)
     except UnreadableError:
         raise
-    except RecursionError:
-        raise UnreadableError("is nested too deeply") from None
     except ValueError as error:
         raise UnreadableError(f"is not JSON: {error!s:.100}") from None
 
@@ -233,12 +230,6 @@ def _object(fields: list[tuple[str, Read, bool]]) -> Read:
         return done
 
     return read
-
-
-def _whole_number(digits: str) -> int:
-    if len(digits) > MAX_DIGITS:  # reading a number of many digits takes a time that grows with their square
-        raise UnreadableError(f"has a whole number of {len(digits):,} digits")
-    return int(digits)
 
 
 def _no_number(name: str) -> Any:

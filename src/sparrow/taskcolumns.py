@@ -14,6 +14,7 @@ from itertools import count
 from typing import Any, overload
 
 from src.sparrow.checks import shown
+from src.sparrow.jsontext import read_json
 from src.sparrow.packing import COUNTS, SECONDS, pack, unpack
 from src.sparrow.reports import Report, ReportedTask
 
@@ -104,7 +105,7 @@ def encode(report: Report) -> str:
 
 def decode(text: object) -> Report:
     """Returns the report in such a text. Raises TypeError or ValueError if it is none, or if its columns do not fit together."""
-    report = json.loads(text) if isinstance(text, str) else text
+    report = read_json(text) if isinstance(text, str) else text
     if not isinstance(report, dict):
         raise TypeError(f"a report must be JSON text, not {shown(text)}")
     packed = report.get("tasks")

@@ -22,7 +22,7 @@ ALIKE = 2**61 - 1  # the hashes of its multiples are all 0
 
 ours = Serpent(WireLimits())
 texts = st.text() | st.text(alphabet="ab'\"\\\n\r\t[]{}é\x00\x1f,():\U0001f600ÿ", max_size=200)
-numbers = st.integers(-(2**120), 2**120) | st.floats(allow_nan=False)
+numbers = st.integers(-(10**24) + 1, 10**24) | st.floats(allow_nan=False)
 plain = texts | numbers | st.booleans() | st.none()
 values = st.recursive(
     plain,
@@ -179,6 +179,7 @@ HOSTILE = {
     "a number of 15 million digits": b"9" * (15 * M),
     "a float of 15 million digits": b"1." + b"9" * (15 * M),
     "numbers of 39 digits": b"[" + b",".join([b"9" * 39] * 400_000) + b"]",
+    "floats of 40 digits": b"[" + b",".join([b"1.%038d" % (10**37 + one) for one in range(149_000)]) + b"]",
     "millions of numbers": b"[" + b"1," * (7 * M) + b"1]",
     "millions of lists": b"[" + b"[]," * (5 * M) + b"1]",
     "millions of texts": b"[" + b"''," * (5 * M) + b"1]",

@@ -26,9 +26,10 @@ from tests.support.live import eventually
 
 quick, stock = Serpent(WireLimits()), Pyro4.util.SerpentSerializer()
 texts = st.text() | st.text(alphabet="ab'\"\\\n[]{}é\x00,()") | st.text(alphabet=st.characters(min_codepoint=32, max_codepoint=126))
+integers = st.integers(-(10**24) + 1, 10**25 - 1)  # a number has at most 25 characters
 
 
-@given(st.tuples(texts, texts, texts) | st.tuples() | st.tuples(texts) | st.tuples(texts, st.integers(), st.none()))
+@given(st.tuples(texts, texts, texts) | st.tuples() | st.tuples(texts) | st.tuples(texts, integers, st.none()))
 def test_calls_are_written_and_read_as_serpent_does(arguments):
     data = quick.dumpsCall("sparrow.worker.a", "add_task", arguments, {})
     assert data == stock.dumpsCall("sparrow.worker.a", "add_task", arguments, {})
@@ -37,7 +38,7 @@ def test_calls_are_written_and_read_as_serpent_does(arguments):
     assert tuple(stock.loadsCall(data)[2]) == arguments
 
 
-@given(texts | st.integers() | st.booleans() | st.none() | st.lists(texts) | st.dictionaries(st.text(), st.integers()))
+@given(texts | integers | st.booleans() | st.none() | st.lists(texts) | st.dictionaries(st.text(), integers))
 def test_answers_are_written_and_read_as_serpent_does(value):
     if isinstance(value, dict) and "__class__" in value:
         return
@@ -310,3 +311,22 @@ def test_a_job_submitted_from_any_thread(clusters):
             thread.join(60.0)
         assert eventually(lambda: all(future.done() for future in futures))
         assert {len(future.result().tasks) for future in futures} == {3}
+
+
+PLAIN = {"name": "a", "n": 1}
+
+
+@pytest.mark.parametrize(("said", "peer"), [({**PLAIN, "x": [[]] * 1_000}, None), (PLAIN, PLAIN)])
+def test_a_channel_keeps_of_a_greeting_what_a_daemon_would(said, peer):
+    async def scenario():
+        daemon = Daemon("127.0.0.1")
+        uri = daemon.register(Echo(), "o")
+        daemon.who = said
+        await daemon.serve()
+        channel = await Channel.open(uri)
+        assert channel.peer == peer
+        channel.close()
+        daemon.stop()
+        await asyncio.sleep(0)
+
+    asyncio.run(scenario())

@@ -120,7 +120,7 @@ def test_fields_may_be_demanded_or_left_out():
         ("nan", "is not JSON"),
         ("[NaN]", "has NaN, which is no number"),
         ("[-Infinity]", "has -Infinity, which is no number"),
-        ("[" + "9" * 8_000 + "]", "has a whole number of 8,000 digits"),
+        ("[" + "9" * 8_000 + "]", "is not JSON: a number of 8,000 characters"),
         ("[" * 400 + "]" * 400, "at most 300 values"),
         (" " * 9_000 + "1", "at most 9,000 characters"),
         ("[" + "1," * 300 + "1]", "at most 300 values"),
@@ -132,7 +132,7 @@ def test_json_is_bounded_before_it_is_parsed(text, words):
 
 
 def test_json_that_is_nested_deeply_is_refused():
-    with pytest.raises(UnreadableError, match="nested too deeply|is not JSON"):
+    with pytest.raises(UnreadableError, match="is not JSON"):
         parse_json("[" * 100_000, 10**6, 10**6)
 
 
