@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from typing import NamedTuple
 
 from src.sparrow import messages as m
@@ -61,7 +60,7 @@ class WorkQueue:
         self._told = 0  # free slots that were told and have not been taken since
         self._ended: OrderedDict[RunKey | ReservationKey, m.Done | m.Bounce | None] = OrderedDict()
         self._dropping: deque[tuple[Address, deque[QueuedTask | QueuedReservation]]] = deque()  # lost ones, and what to look at
-        self._turn = 0  # the position in the queue at which the answer to the next Reconcile begins
+        self._places: dict[Address, int] = {}  # scheduler -> where in the queue the answer to its next Reconcile begins
 
     @property
     def load(self) -> int:
@@ -101,6 +100,7 @@ class WorkQueue:
         """
         out: list[Command] = []
         self.subscribers.pop(owner, None)
+        self._places.pop(owner, None)
         self._dropping.append((owner, self.queue.entries()))
         for key in [key for key, reservation in self.asking.items() if reservation.owner == owner]:
             del self.asking[key]
@@ -121,7 +121,7 @@ class WorkQueue:
             for _ in range(min(len(entries), self._settings.max_dropped)):
                 entry = entries.popleft()  # so that it is freed in this step
                 if entry.owner == owner:
-                    self.queue.remove(entry.key)
+                    self.queue.discard(entry)
             if not entries:
                 self._dropping.popleft()
         self._advance(now, out)
@@ -227,7 +227,7 @@ class WorkQueue:
         named = {*believed.runs, *believed.reservations}
         extra_runs: list[m.Run] = []
         extra_reservations: list[m.Reservation] = []
-        for entry in self._some_held():
+        for entry in self._some_held(owner):
             if entry.owner == owner and now - entry.since_s >= self._settings.reconcile.settled_s:
                 if isinstance(entry, QueuedReservation):
                     if entry.reservation not in named:
@@ -308,10 +308,9 @@ class WorkQueue:
         if len(self._ended) > self._settings.remembered:
             self._ended.popitem(last=False)
 
-    def _some_held(self) -> Iterator[Running | QueuedTask | QueuedReservation]:
-        """Yields what holds a slot and the next part of the queue, at most ``max_named`` entries: another part each time."""
-        yield from list(self.running.values())
+    def _some_held(self, asker: Address) -> Iterator[Running | QueuedTask | QueuedReservation]:
+        """Yields what holds a slot and the next part of the queue for this asker, at most ``max_named`` entries."""
+        yield from self.running.values()
         yield from self.asking.values()
-        first = self._turn if self._turn < len(self.queue) else 0
-        self._turn = first + self._settings.reconcile.max_named
-        yield from list(islice(self.queue, first, self._turn))
+        part, self._places[asker] = self.queue.part(self._places.get(asker, 0), self._settings.reconcile.max_named)
+        yield from part

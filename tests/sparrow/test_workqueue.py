@@ -7,7 +7,6 @@ import pytest
 from src.simulation import audit
 from src.sparrow import messages as m
 from src.sparrow.commands import Send, Start, Stop
-from src.sparrow.queues import Fifo, QueuedReservation, QueuedTask
 from src.sparrow.settings import WorkerSettings
 from src.sparrow.workqueue import WorkQueue
 from tests.support.books import RECONCILE, S1, S2, hears
@@ -225,23 +224,3 @@ def test_what_is_remembered_is_bounded():
         hears(queue, m.Launch("job", number, 1, 0.0))
         queue.ended(S1, ("job", number, 1), 0.0)
     assert len(queue._ended) == 10
-
-
-@pytest.mark.parametrize("discipline", [Fifo])
-def test_a_queue_discipline(discipline):
-    queue = discipline()
-    entries = [
-        QueuedTask((S1, ("job", 0, 1)), 0.5, 0.0),
-        QueuedReservation((S1, ("job", 0)), 0.0),
-        QueuedTask((S2, ("job", 0, 1)), 0.5, 1.0),
-    ]
-    for entry in entries:
-        queue.push(entry)
-    assert len(queue) == 3
-    assert list(queue) == entries
-    assert (S1, ("job", 0)) in queue
-    assert queue.remove((S1, ("job", 0)))
-    assert not queue.remove((S1, ("job", 0)))
-    assert [queue.pop(), queue.pop()] == [entries[0], entries[2]]
-    assert not queue
-    assert queue.pop() is None
