@@ -114,11 +114,6 @@ class Fifo:
             self._long = None
         return entry
 
-    def clear(self) -> None:
-        """Removes all entries."""
-        self._short.clear()
-        self._long = None
-
     def remove(self, key: Hashable) -> bool:
         """Removes the entry of that key. Returns False if there is none."""
         if self._long is None:

@@ -136,8 +136,8 @@ class WorkQueue:
         self.leaving = True
         self.subscribers.clear()
         out: list[Command] = []
-        self.queue.clear()
-        self._dropping.clear()
+        self._abandoned = self.queue, self._dropping  # to free a million entries takes long, and the process ends soon
+        self.queue, self._dropping = type(self.queue)(), deque()
         self.asking.clear()
         for running in list(self.running.values()):
             if running.started_s + running.duration_s > now + within_s:
