@@ -306,6 +306,7 @@ class Channel(asyncio.BufferedProtocol):
         if self._deadline_timer is not None:
             self._deadline_timer.cancel()
         self._unfinished.has(0)
+        self._frames.clear()  # the channel may live on for long
         if isinstance(error, ssl.SSLError):
             self._end_all(WrongCredentialsError(describe_tls_error(self.address, error)))
         else:

@@ -262,6 +262,7 @@ class Connection(asyncio.BufferedProtocol, Newcomer):
         self._set_deadline(None)
         self.settle()
         self._due.clear()
+        self._frames.clear()
         self.daemon.on_partial_message(self, 0)
         self.daemon.on_disconnected(self)
 

@@ -161,6 +161,10 @@ class FrameReader:
         """The bytes that have arrived of a message that is not whole yet."""
         return len(self._buffer)
 
+    def clear(self) -> None:
+        """Lets go of what has arrived of a message that is not whole: no more of it comes."""
+        self._buffer = bytearray()
+
     def append(self, data: bytes | memoryview) -> None:
         """Takes bytes that have arrived."""
         self._buffer += data

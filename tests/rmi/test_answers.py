@@ -124,6 +124,23 @@ def test_an_answer_that_does_not_come_to_its_end_ends_the_connection():
     with_peer(peer, use)
 
 
+def test_a_closed_channel_keeps_nothing_of_an_answer_that_had_begun():
+    async def peer(reader, writer):
+        await welcomed(reader, writer)
+        _, seq, _ = await read_message(reader)
+        writer.write(result("x" * 4 * MB, seq)[: 2 * MB])
+        await writer.drain()
+        writer.close()
+
+    async def use(uri):
+        channel = await Channel.open(uri, ChannelSettings(message_timeout_s=30))
+        with pytest.raises(LostError):
+            await channel.call("ask")
+        assert channel._frames.partial_bytes == 0
+
+    with_peer(peer, use)
+
+
 def test_a_slow_answer_that_ends_in_time_is_taken():
     async def peer(reader, writer):
         await welcomed(reader, writer)
