@@ -15,9 +15,7 @@ from src.sparrow.checks import MAX_NAME, identifier, number, seconds
 from src.sparrow.jobspec import MAX_TASKS
 from src.sparrow.reports import Report
 from src.sparrow.settings import ClientSettings
-from src.sparrow.taskcolumns import rows
-
-TASKS_AT_ONCE = 10_000  # of a report, in one step
+from src.sparrow.taskcolumns import TASKS_AT_ONCE, rows
 
 
 class Job:

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from src.cluster.registry import NameServer, UnknownHostError
-from src.cluster.submissions import Submissions
+from src.cluster.submissions import Answer, Submissions
 from src.rmi.channel import Channel
 from src.rmi.errors import (
     AccessDeniedError,
@@ -25,12 +25,15 @@ from src.rmi.errors import (
 )
 from src.sparrow.client_node import ClientNode
 from src.sparrow.jobspec import JobSpec
-from src.sparrow.reports import Progress
-from src.sparrow.taskcolumns import decode
+from src.sparrow.reports import SchedulerState
+from src.sparrow.schema import UnreadableError, parse_json, reader
 
 log = logging.getLogger("sparrow.client")
 
 GREETING = "a client"  # what the client says of itself in the handshake
+PROGRESS_CHARACTERS, PROGRESS_VALUES = 2**20, 10_000  # the most of an answer to the question for the progress of 1,000 jobs
+
+_read_progress = reader(SchedulerState, without=("name", "incarnation", "method", "uptime_s", "now", "open_jobs"))
 
 
 class LiveClientHost:
@@ -131,12 +134,7 @@ class LiveClientHost:
 
     def _scheduled(self, scheduler: str, job: str, error: Exception | None, value: Any) -> None:
         if error is None:
-            try:
-                report = decode(value)
-            except (TypeError, ValueError) as malformed:
-                self.node.rejected(scheduler, job, malformed)
-            else:
-                self.node.reported(scheduler, job, report)
+            self.node.reported(scheduler, job, Answer(scheduler, value))
         elif isinstance(error, LostError):
             self._why_lost[scheduler] = str(error)
         elif isinstance(error, (BlockingIOError, RefusedError)):
@@ -149,21 +147,19 @@ class LiveClientHost:
         self._channels[scheduler].begin("stats", (json.dumps(jobs), False, True), partial(self._progress, scheduler), within_s)
 
     def _progress(self, scheduler: str, error: Exception | None, value: Any) -> None:
-        try:
-            if error is not None:
-                raise error
-            stats = json.loads(value)
-            progress: dict[str, Progress] = {
-                id: {"ended": int(one["ended"]), "tasks": int(one["tasks"])} for id, one in stats["progress"].items()
-            }
-            has_workers = bool(stats["has_workers"])
-        except LostError as lost:
-            self._why_lost[scheduler] = str(lost)
-        except (SparrowError, LookupError, TypeError, ValueError, AttributeError, RuntimeError) as unusable:
-            log.debug("asking %s: %s", scheduler, unusable)
+        if isinstance(error, LostError):
+            self._why_lost[scheduler] = str(error)
+        elif error is not None:
+            log.debug("asking %s: %s", scheduler, error)
             self.node.progress_unknown(scheduler)
         else:
-            self.node.progress(scheduler, progress, has_workers)
+            try:
+                said = _read_progress(parse_json(value, PROGRESS_CHARACTERS, PROGRESS_VALUES))
+            except UnreadableError as unreadable:
+                log.debug("%s answers something that cannot be read: %s", scheduler, unreadable)
+                self.node.progress_unknown(scheduler)
+            else:
+                self.node.progress(scheduler, said["progress"], said["has_workers"])
 
     def _begin(self, step: Any) -> None:
         task = self._loop.create_task(step)

@@ -18,7 +18,7 @@ from src.sparrow.handover import Backlog, Pace, size_class
 from src.sparrow.jobspec import JobSpec
 from src.sparrow.link import Timer
 from src.sparrow.names import SCHEDULERS
-from src.sparrow.reports import Progress, Report
+from src.sparrow.reports import Progress
 from src.sparrow.settings import ClientSettings
 
 NO_WORKER = "waiting: no worker yet; start one on each machine with: python Worker.py"
@@ -51,8 +51,11 @@ class ClientHost(Protocol):
         If the scheduler does not answer within ``within_s`` seconds, the driver ends its connection.
         """
 
-    def finish(self, job: str, report: Report, handed_over: int) -> None:
-        """Delivers the report of a job that has ended. ``handed_over`` says how often the job went to another scheduler."""
+    def finish(self, job: str, report: Any, handed_over: int) -> None:
+        """Delivers the report of a job that has ended, as it was given to ``reported``.
+
+        ``handed_over`` says how often the job went to another scheduler.
+        """
 
     def fail(self, job: str, error: Exception) -> None:
         """Delivers the reason why a job will have no report."""
@@ -166,8 +169,11 @@ class ClientNode:
         held = self.jobs.get(job)
         return held if held is not None and held.scheduler == scheduler else None
 
-    def reported(self, scheduler: str, job: str, report: Report) -> None:
-        """A scheduler has sent the report of a job, or has accepted a job that the client does not wait for."""
+    def reported(self, scheduler: str, job: str, report: Any) -> None:
+        """A scheduler has sent the report of a job, or has accepted a job that the client does not wait for.
+
+        The node does not look into the report: its driver may have it in any form.
+        """
         held = self._held_by(scheduler, job)
         if held is not None:
             self._forget(scheduler, job)
@@ -344,10 +350,13 @@ class ClientNode:
         self._hand_over()
 
     def progress(self, scheduler: str, jobs: Mapping[str, Progress], has_workers: bool) -> None:
-        """A scheduler has answered with the progress of those jobs that are open, and whether it knows any worker."""
+        """A scheduler has answered with the progress of those jobs that are open, and whether it knows any worker.
+
+        What it says of a job that has another number of tasks is not believed.
+        """
         for id, progress in jobs.items():
             job = self._held_by(scheduler, id)
-            if job is not None:
+            if job is not None and progress["ended"] <= progress["tasks"] == len(job.spec.durations_s):
                 self.tasks_ended += progress["ended"] - job.ended
                 job.ended = progress["ended"]
         if jobs and not has_workers:
