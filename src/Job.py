@@ -94,7 +94,7 @@ def seeded_jobs(num_jobs: int, num_tasks: int, length_s: float, spread_s: float,
 class TaskReport(NamedTuple):
     """The report of one task: its worker, wait time and service time in seconds, and attempts. ``worker`` is None if it failed.
 
-    ``attempts`` counts the runs at the scheduler that reported the job, and one for each scheduler that was lost with the job: the
+    ``attempts`` counts the runs at the scheduler that reported the job, and one for each other one that was lost with the job: the
     task may have run there.
     """
 

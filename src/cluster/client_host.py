@@ -25,7 +25,7 @@ from src.rmi.errors import (
 )
 from src.sparrow.client_node import ClientNode
 from src.sparrow.jobspec import JobSpec
-from src.sparrow.reports import SchedulerState
+from src.sparrow.reports import Greeting, SchedulerState
 from src.sparrow.schema import UnreadableError, parse_json, reader
 
 log = logging.getLogger("sparrow.client")
@@ -33,6 +33,7 @@ log = logging.getLogger("sparrow.client")
 GREETING = "a client"  # what the client says of itself in the handshake
 PROGRESS_CHARACTERS, PROGRESS_VALUES = 2**20, 10_000  # the most of an answer to the question for the progress of 1,000 jobs
 
+_read_greeting = reader(Greeting)
 _read_progress = reader(SchedulerState, without=("name", "incarnation", "method", "uptime_s", "now", "open_jobs"))
 
 
@@ -100,7 +101,13 @@ class LiveClientHost:
             log.exception("connecting to %s", scheduler)
             self.node.unreachable(scheduler, f"{type(error).__name__}: {error}", False)
             return
-        if not isinstance(channel.peer, dict) or channel.peer.get("name") != scheduler:
+        try:
+            greeting = _read_greeting(channel.peer)
+        except UnreadableError as unreadable:
+            channel.close()
+            self.node.unreachable(scheduler, f"what {channel.address} says of itself cannot be read: {unreadable}", False)
+            return
+        if greeting["name"] != scheduler:
             channel.close()
             self.node.unreachable(scheduler, f"another process answers at {channel.address}", False)
         elif channel.closed:
@@ -108,7 +115,7 @@ class LiveClientHost:
         else:
             self._channels[scheduler] = channel
             channel.on_lost = partial(self._disconnected, scheduler)
-            self.node.connected(scheduler)
+            self.node.connected(scheduler, greeting["incarnation"])
 
     def _disconnected(self, scheduler: str) -> None:
         channel = self._channels.pop(scheduler)

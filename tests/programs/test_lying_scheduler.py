@@ -26,8 +26,8 @@ class Liar(Service):
     def __init__(self, nameserver):
         super().__init__([LIAR], nameserver, None, 0, Security(), NamingSettings())
         self.nameserver = nameserver
-        self.report = lambda job: "{}"
-        self.progress = lambda ids: json.dumps({"progress": {}, "has_workers": True})
+        self.report: Any = None
+        self.progress: Any = lambda ids: json.dumps({"progress": {}, "has_workers": True})
         self.asked = threading.Event()  # for the progress of a job
 
     @expose
@@ -55,6 +55,10 @@ def report(job, tasks=2, **changed):
     return encode(whole)
 
 
+def accepted(job):
+    return json.dumps({"id": job, "accepted": True})
+
+
 LIES: list[Any] = [
     *(lambda job: "[" * 100_000, lambda job: None, lambda job: {"id": job}, lambda job: report("other")),
     *(lambda job: report(job, tasks=1), lambda job: report(job, tasks=0), lambda job: report(job, ideal_s=float("nan"))),
@@ -70,7 +74,7 @@ def test_a_job_fails_with_the_reason_whatever_its_scheduler_says_of_it(liar, wai
             liar.report = lie
             with pytest.raises(UnavailableError, match=f"^the answer of {LIAR} to a job cannot be read: "):
                 ours.submit(Job(None, 2, 0.1), "BATCH", wait=wait).result(20)
-        liar.report = report if wait else lambda job: json.dumps({"id": job, "accepted": True})
+        liar.report = report if wait else accepted
         told = ours.submit(Job(None, 2, 0.1), "BATCH", wait=wait).result(20)
         assert (told is not None) == wait
 
