@@ -15,9 +15,7 @@ from src.sparrow.checks import MAX_NAME, identifier, number, seconds
 from src.sparrow.jobspec import MAX_TASKS
 from src.sparrow.reports import Report
 from src.sparrow.settings import ClientSettings
-from src.sparrow.taskcolumns import rows
-
-TASKS_AT_ONCE = 10_000  # of a report, in one step
+from src.sparrow.taskcolumns import TASKS_AT_ONCE, rows
 
 
 class Job:
@@ -96,7 +94,7 @@ def seeded_jobs(num_jobs: int, num_tasks: int, length_s: float, spread_s: float,
 class TaskReport(NamedTuple):
     """The report of one task: its worker, wait time and service time in seconds, and attempts. ``worker`` is None if it failed.
 
-    ``attempts`` counts the runs at the scheduler that reported the job, and one for each scheduler that was lost with the job: the
+    ``attempts`` counts the runs at the scheduler that reported the job, and one for each other one that was lost with the job: the
     task may have run there.
     """
 

@@ -20,7 +20,7 @@ import random
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from functools import partial
 from types import TracebackType
@@ -92,9 +92,10 @@ class SparrowClient:
         """Submits a job and returns a future of its ``JobReport``; if ``wait`` is false, of None as soon as the job is accepted.
 
         Raises TypeError if ``job`` is not a Job, ValueError if the method is unknown here, and ClientClosedError, a RuntimeError,
-        after ``close()``. The future fails with UnavailableError if no scheduler can be found, with ValueError if the scheduler
-        rejects the job, and with ClientClosedError if the client is closed before the report has come. Its ``cancel()`` returns
-        True if the job has not left the client, and will not run; False once the job was handed to a scheduler, which goes on.
+        after ``close()``. The future fails with UnavailableError if no scheduler can be found, or if what the scheduler answers is
+        not the job's report; with ValueError if the scheduler rejects the job; and with ClientClosedError if the client is closed
+        before the report has come. Its ``cancel()`` returns True if the job has not left the client, and will not run; False once
+        the job was handed to a scheduler, which goes on.
         """
         try:
             id, wire_id, durations_s = job.id, job.wire_id, job.durations_s
@@ -218,13 +219,13 @@ class SparrowClient:
         self.close()
 
 
-def _report(id: str, began_s: float, report: Report, handed_over: int) -> Iterator[None]:
+def _report(id: str, began_s: float, report: Report, handed_over: int) -> Generator[None, None, JobReport]:
     return JobReport.from_wire(id, report, time.monotonic() - began_s, handed_over)
 
 
-def _nothing(report: Report, handed_over: int) -> Iterator[None]:
-    """Returns no step, which has no result: the caller of ``submit`` wants no report."""
-    return iter(())
+def _nothing(report: Report, handed_over: int) -> Generator[None, None, None]:
+    """Has no step, and no result: the caller of ``submit`` wants no report."""
+    yield from ()
 
 
 # The command

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from src.cluster.registry import NameServer, UnknownHostError
-from src.cluster.submissions import Submissions
+from src.cluster.submissions import Answer, Submissions
 from src.rmi.channel import Channel
 from src.rmi.errors import (
     AccessDeniedError,
@@ -25,13 +25,16 @@ from src.rmi.errors import (
 )
 from src.sparrow.client_node import ClientNode
 from src.sparrow.jobspec import JobSpec
-from src.sparrow.jsontext import read_json
-from src.sparrow.reports import Progress
-from src.sparrow.taskcolumns import decode
+from src.sparrow.reports import Greeting, SchedulerState
+from src.sparrow.schema import UnreadableError, parse_json, reader
 
 log = logging.getLogger("sparrow.client")
 
 GREETING = "a client"  # what the client says of itself in the handshake
+PROGRESS_CHARACTERS, PROGRESS_VALUES = 2**20, 10_000  # the most of an answer to the question for the progress of 1,000 jobs
+
+_read_greeting = reader(Greeting)
+_read_progress = reader(SchedulerState, without=("name", "incarnation", "method", "uptime_s", "now", "open_jobs"))
 
 
 class LiveClientHost:
@@ -98,7 +101,13 @@ class LiveClientHost:
             log.exception("connecting to %s", scheduler)
             self.node.unreachable(scheduler, f"{type(error).__name__}: {error}", False)
             return
-        if not isinstance(channel.peer, dict) or channel.peer.get("name") != scheduler:
+        try:
+            greeting = _read_greeting(channel.peer)
+        except UnreadableError as unreadable:
+            channel.close()
+            self.node.unreachable(scheduler, f"what {channel.address} says of itself cannot be read: {unreadable}", False)
+            return
+        if greeting["name"] != scheduler:
             channel.close()
             self.node.unreachable(scheduler, f"another process answers at {channel.address}", False)
         elif channel.closed:
@@ -106,7 +115,7 @@ class LiveClientHost:
         else:
             self._channels[scheduler] = channel
             channel.on_lost = partial(self._disconnected, scheduler)
-            self.node.connected(scheduler)
+            self.node.connected(scheduler, greeting["incarnation"])
 
     def _disconnected(self, scheduler: str) -> None:
         channel = self._channels.pop(scheduler)
@@ -132,12 +141,7 @@ class LiveClientHost:
 
     def _scheduled(self, scheduler: str, job: str, error: Exception | None, value: Any) -> None:
         if error is None:
-            try:
-                report = decode(value)
-            except (TypeError, ValueError) as malformed:
-                self.node.rejected(scheduler, job, malformed)
-            else:
-                self.node.reported(scheduler, job, report)
+            self.node.reported(scheduler, job, Answer(scheduler, value))
         elif isinstance(error, LostError):
             self._why_lost[scheduler] = str(error)
         elif isinstance(error, (BlockingIOError, RefusedError)):
@@ -150,21 +154,19 @@ class LiveClientHost:
         self._channels[scheduler].begin("stats", (json.dumps(jobs), False, True), partial(self._progress, scheduler), within_s)
 
     def _progress(self, scheduler: str, error: Exception | None, value: Any) -> None:
-        try:
-            if error is not None:
-                raise error
-            stats = read_json(value)
-            progress: dict[str, Progress] = {
-                id: {"ended": int(one["ended"]), "tasks": int(one["tasks"])} for id, one in stats["progress"].items()
-            }
-            has_workers = bool(stats["has_workers"])
-        except LostError as lost:
-            self._why_lost[scheduler] = str(lost)
-        except (SparrowError, LookupError, TypeError, ValueError, AttributeError, RuntimeError) as unusable:
-            log.debug("asking %s: %s", scheduler, unusable)
+        if isinstance(error, LostError):
+            self._why_lost[scheduler] = str(error)
+        elif error is not None:
+            log.debug("asking %s: %s", scheduler, error)
             self.node.progress_unknown(scheduler)
         else:
-            self.node.progress(scheduler, progress, has_workers)
+            try:
+                said = _read_progress(parse_json(value, PROGRESS_CHARACTERS, PROGRESS_VALUES))
+            except UnreadableError as unreadable:
+                log.debug("%s answers something that cannot be read: %s", scheduler, unreadable)
+                self.node.progress_unknown(scheduler)
+            else:
+                self.node.progress(scheduler, said["progress"], said["has_workers"])
 
     def _begin(self, step: Any) -> None:
         task = self._loop.create_task(step)

@@ -8,18 +8,27 @@ it: a scheduler cannot be told to stop a job. This holds also if that scheduler 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from typing import Any, NamedTuple
 
 from src.sparrow.client_node import ClientNode
-from src.sparrow.errors import ClientClosedError
+from src.sparrow.errors import ClientClosedError, UnavailableError
 from src.sparrow.jobspec import JobSpec
 from src.sparrow.reports import Report
+from src.sparrow.schema import UnreadableError
+from src.sparrow.taskcolumns import decode
 
-# From a scheduler's report, and how often the job was handed over, to the steps that make what a future returns, which is the value
-# of the StopIteration at their end.
-Result = Callable[[Report, int], Iterator[None]]
+Steps = Generator[None, None, Any]
+# From a scheduler's report, and how often the job was handed over, to the steps that make what a future returns.
+Result = Callable[[Report, int], Steps]
+
+
+class Answer(NamedTuple):
+    """What a scheduler has answered to ``schedule``: nobody has read it yet."""
+
+    scheduler: str
+    value: object
 
 
 class Work(NamedTuple):
@@ -85,13 +94,16 @@ class Submissions:
             del self._open[job]
         return submission.has_left
 
-    def finish(self, job: str, report: Report, handed_over: int) -> None:
-        """A job has ended: its futures get their result, after some steps if the report is large."""
+    def finish(self, job: str, answer: Answer, handed_over: int) -> None:
+        """A job has ended: its futures get their result, after some steps if its report is large.
+
+        They get UnavailableError if the answer is not the report of this job: then nobody knows what has become of its tasks.
+        """
         submission = self._open[job]
         self.reported_tasks += len(submission.spec.durations_s)
-        self._go_on(job, submission, submission.result(report, handed_over))
+        self._go_on(job, submission, answer, _result(submission, answer, handed_over))
 
-    def _go_on(self, job: str, submission: _Submission, steps: Iterator[None]) -> None:
+    def _go_on(self, job: str, submission: _Submission, answer: Answer, steps: Steps) -> None:
         """Takes the next step to a result. Other events take place between two steps."""
         if self._open.get(job) is not submission:  # the client was closed meanwhile
             return
@@ -100,10 +112,10 @@ class Submissions:
             next(steps)
         except StopIteration as end:
             result = end.value
-        except (LookupError, TypeError, ValueError) as error:  # the report is malformed
-            failure = error
+        except UnreadableError as error:
+            failure = UnavailableError(f"the answer of {answer.scheduler} to a job cannot be read: {error}")
         else:
-            asyncio.get_running_loop().call_soon(self._go_on, job, submission, steps)
+            asyncio.get_running_loop().call_soon(self._go_on, job, submission, answer, steps)
             return
         del self._open[job]
         _end(*submission.futures, result=result, error=failure)
@@ -134,6 +146,11 @@ class Submissions:
         tasks = [max(0, len(job.spec.durations_s) - job.ended) for job in held]
         work_s = sum(sum(job.spec.durations_s) * left / len(job.spec.durations_s) for job, left in zip(held, tasks))
         return Work(len(held), sum(tasks), work_s)
+
+
+def _result(submission: _Submission, answer: Answer, handed_over: int) -> Steps:
+    report = yield from decode(answer.value, submission.spec)
+    return (yield from submission.result(report, handed_over))
 
 
 def _end(*futures: Future[Any], result: Any = None, error: Exception | None = None) -> None:

@@ -24,6 +24,7 @@ class SimulatedClient(Process):
         self.up = True
         self.node = node_class(self, random.Random(f"{name} {seed}"), "the simulated one", settings)
         self.reports: list[Report] = []
+        self.handed_over: dict[str, int] = {}  # of each reported job: the schedulers that were lost with it
         self.failures: dict[str, Exception] = {}
         self.denied_by: set[str] = set()  # of "name server" and "schedulers": who does not accept the client's key
         self._connected: dict[str, Connection] = {}
@@ -68,12 +69,13 @@ class SimulatedClient(Process):
 
         def connected(connection: Connection) -> None:
             done.append(True)
-            if connection.callee.who()["name"] != scheduler:
+            greeting = connection.callee.who()
+            if greeting["name"] != scheduler:
                 connection.close()
                 self.node.unreachable(scheduler, "another process answers at its address", False)
             else:
                 self._connected[scheduler] = connection
-                self.node.connected(scheduler)
+                self.node.connected(scheduler, greeting["incarnation"])
 
         def unreachable(reason: str) -> None:
             done.append(True)
@@ -125,6 +127,7 @@ class SimulatedClient(Process):
     def finish(self, job: str, report: Report, handed_over: int) -> None:
         """Takes the report of a job that has ended."""
         self.reports.append(report)
+        self.handed_over[job] = handed_over
         self.world.reported(report)
 
     def fail(self, job: str, error: Exception) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from src.sparrow.dialing import some_of
 from src.sparrow.errors import AccessDeniedError, SparrowError, UnavailableError
@@ -18,7 +18,7 @@ from src.sparrow.handover import Backlog, Pace, size_class
 from src.sparrow.jobspec import JobSpec
 from src.sparrow.link import Timer
 from src.sparrow.names import SCHEDULERS
-from src.sparrow.reports import Progress, Report
+from src.sparrow.reports import Progress
 from src.sparrow.settings import ClientSettings
 
 NO_WORKER = "waiting: no worker yet; start one on each machine with: python Worker.py"
@@ -51,8 +51,11 @@ class ClientHost(Protocol):
         If the scheduler does not answer within ``within_s`` seconds, the driver ends its connection.
         """
 
-    def finish(self, job: str, report: Report, handed_over: int) -> None:
-        """Delivers the report of a job that has ended. ``handed_over`` says how often the job went to another scheduler."""
+    def finish(self, job: str, report: Any, handed_over: int) -> None:
+        """Delivers the report of a job that has ended, as it was given to ``reported``.
+
+        ``handed_over`` says how many schedulers were lost with the job, of those that have not reported it.
+        """
 
     def fail(self, job: str, error: Exception) -> None:
         """Delivers the reason why a job will have no report."""
@@ -61,16 +64,23 @@ class ClientHost(Protocol):
         """Shows a line to the user who waits for the jobs."""
 
 
+class SchedulerProcess(NamedTuple):
+    """One process of a scheduler: when it starts again, it is another one, which knows nothing of its predecessor's jobs."""
+
+    name: str
+    incarnation: str
+
+
 class HeldJob:
     """A job that has no report yet."""
 
-    __slots__ = ("spec", "scheduler", "ended", "handed_over")
+    __slots__ = ("spec", "scheduler", "ended", "lost_with")
 
     def __init__(self, spec: JobSpec) -> None:
         self.spec = spec
         self.scheduler: str | None = None  # the scheduler that has the job
         self.ended = 0  # tasks that had ended when the scheduler last reported the job's progress
-        self.handed_over = 0  # schedulers that were lost with the job
+        self.lost_with: tuple[SchedulerProcess, ...] = ()  # those that it was handed to, before their connections ended
 
 
 class ClientNode:
@@ -90,7 +100,7 @@ class ClientNode:
         self._looking = False  # whether a search for schedulers is under way
         self._retry: Timer | None = None  # until the next search
         self._gathering = False  # whether the first scheduler is connected, and others may be in a moment
-        self._met: set[str] = set()  # schedulers that have been connected
+        self._met: dict[str, SchedulerProcess] = {}  # schedulers that have been connected, and what they were the last time
         self._connecting: set[str] = set()  # schedulers that this search has found and that are being connected
         self._why = ""  # why the last search or connection has failed
         self._search_until_s: float | None = None  # without a scheduler: when the jobs that wait for the first one fail
@@ -166,12 +176,15 @@ class ClientNode:
         held = self.jobs.get(job)
         return held if held is not None and held.scheduler == scheduler else None
 
-    def reported(self, scheduler: str, job: str, report: Report) -> None:
-        """A scheduler has sent the report of a job, or has accepted a job that the client does not wait for."""
+    def reported(self, scheduler: str, job: str, report: Any) -> None:
+        """A scheduler has sent the report of a job, or has accepted a job that the client does not wait for.
+
+        The node does not look into the report: its driver may have it in any form.
+        """
         held = self._held_by(scheduler, job)
         if held is not None:
             self._forget(scheduler, job)
-            self._host.finish(job, report, held.handed_over)
+            self._host.finish(job, report, sum(process != self._met[scheduler] for process in held.lost_with))
             self._hand_over()
 
     def rejected(self, scheduler: str, job: str, error: Exception) -> None:
@@ -235,10 +248,10 @@ class ClientNode:
             self._give_up(error)
         self._looked()
 
-    def connected(self, scheduler: str) -> None:
-        """A scheduler is connected."""
+    def connected(self, scheduler: str, incarnation: str) -> None:
+        """A scheduler is connected. ``incarnation`` says which of its processes, of all that have had its name."""
         self._connecting.discard(scheduler)
-        self._met.add(scheduler)
+        self._met[scheduler] = SchedulerProcess(scheduler, incarnation)
         if self._closed:
             self._host.hang_up(scheduler)
             return
@@ -265,18 +278,25 @@ class ClientNode:
             self._looked()
 
     def disconnected(self, scheduler: str, reason: str) -> None:
-        """A scheduler is lost. Its jobs are handed to another scheduler, or to the same one when it is back."""
+        """A scheduler is lost. Its jobs are handed to another scheduler, or to the same one when it is back.
+
+        If only the connection has ended, the same process may get them again: it knows them, and goes on with them.
+        """
         self.schedulers.pop(scheduler).resume()
         self._asked.discard(scheduler)
         self._due.discard(scheduler)
         lost = [job for job in self.jobs.values() if job.scheduler == scheduler]
         for job in lost:
             job.scheduler = None
-            job.handed_over += 1
+            if self._met[scheduler] not in job.lost_with:
+                job.lost_with += (self._met[scheduler],)
             self._handed -= 1
             self._waiting.add(job.spec)
         if lost:
-            self._say(f"lost the scheduler: {reason}; handing its jobs over")
+            if self.schedulers:
+                self._say(f"lost the scheduler: {reason}; handing its jobs over")
+            else:
+                self._say(f"lost the connection to {scheduler}: {reason}; its jobs go to the next scheduler that is found")
         self._hand_over()
 
     def _looked(self) -> None:
@@ -344,10 +364,13 @@ class ClientNode:
         self._hand_over()
 
     def progress(self, scheduler: str, jobs: Mapping[str, Progress], has_workers: bool) -> None:
-        """A scheduler has answered with the progress of those jobs that are open, and whether it knows any worker."""
+        """A scheduler has answered with the progress of those jobs that are open, and whether it knows any worker.
+
+        What it says of a job that has another number of tasks is not believed.
+        """
         for id, progress in jobs.items():
             job = self._held_by(scheduler, id)
-            if job is not None:
+            if job is not None and progress["ended"] <= progress["tasks"] == len(job.spec.durations_s):
                 self.tasks_ended += progress["ended"] - job.ended
                 job.ended = progress["ended"]
         if jobs and not has_workers:

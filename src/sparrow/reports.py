@@ -31,7 +31,8 @@ TaskNumber = Annotated[int, Range(0, MAX_TASKS)]  # or how many there are
 OptionalTask = Optional[TaskNumber]
 Slots = Annotated[int, Range(1, WorkerSettings().max_slots)]
 Colour = Annotated[int, Range(COLOURS[0], COLOURS[-1])]
-Seconds = Annotated[float, Range(0, 1e10)]  # 300 years
+MOST_SECONDS = 1e10  # 300 years
+Seconds = Annotated[float, Range(0, MOST_SECONDS)]
 OptionalSeconds = Optional[Seconds]
 Sum = Annotated[float, Range(0, 1e15)]
 Moment = Annotated[float, Range(0, 1e11)]
@@ -42,6 +43,7 @@ JobState = Annotated[str, OneOf(("running", "done", "failed"))]
 ReservationState = Annotated[str, OneOf(("queued", "assigned", "no-op", "cancelled", "lost"))]
 Bucket = tuple[Annotated[int, Range(-1_000, 1_000)], Count]
 Tasks = Annotated[list[TaskNumber], Size(MAX_TASKS)]
+Packed = Annotated[str, Text(2**21)]  # numbers (``packing``), one for each task
 Counted = Annotated[list[Annotated[list[Optional[Count]], Size(1_000)]], Size(SHOWN_PLACEMENTS)]
 OptionalCounted = Optional[Counted]
 
@@ -86,8 +88,8 @@ class Failure(TypedDict):
     tasks: Tasks
 
 
-class Report(TypedDict):
-    """The report of a job that has ended: the answer to ``schedule``."""
+class ReportHead(TypedDict):
+    """What the report of a job that has ended says of the job as a whole."""
 
     id: Name
     method: Word
@@ -96,8 +98,36 @@ class Report(TypedDict):
     response_s: Seconds  # from submission to the end of the last task
     ideal_s: Seconds  # the longest service time: the response if no task had to wait
     retried: Count  # tasks that were run again after the loss of a worker
-    tasks: Annotated[Sequence[ReportedTask], Size(MAX_TASKS)]
     failed: Annotated[list[Failure], Size(MAX_TASKS)]
+
+
+class Report(ReportHead):
+    """The report of a job that has ended: the answer to ``schedule``."""
+
+    tasks: Annotated[Sequence[ReportedTask], Size(MAX_TASKS)]
+
+
+class PackedTasks(TypedDict):
+    """The tasks of a report as they cross the wire (``taskcolumns``): of each column, packed numbers (``packing``)."""
+
+    workers: Annotated[list[OptionalName], Size(MAX_TASKS)]
+    worker: Packed  # counts in ``workers``
+    wait_s: Packed
+    service_s: Packed
+    attempts: Packed
+
+
+class PackedReport(ReportHead):
+    """The same answer to a client that has packed its job."""
+
+    tasks: PackedTasks
+
+
+class Accepted(TypedDict):
+    """The answer to ``schedule`` if the client does not wait for the report."""
+
+    id: Name
+    accepted: bool
 
 
 class LostAttempt(TypedDict):

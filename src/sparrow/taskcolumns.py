@@ -9,16 +9,25 @@ from __future__ import annotations
 import json
 from array import array
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from itertools import count
-from typing import Any, overload
+from typing import Any, cast, overload
 
 from src.sparrow.checks import shown
-from src.sparrow.jsontext import read_json
+from src.sparrow.jobspec import JobSpec
 from src.sparrow.packing import COUNTS, SECONDS, pack, unpack
-from src.sparrow.reports import Report, ReportedTask
+from src.sparrow.reports import MOST_SECONDS, Accepted, Failure, PackedReport, Report, ReportedTask
+from src.sparrow.schema import UnreadableError, parse_json, reader
 
 PACKED = {"worker": COUNTS, "wait_s": SECONDS, "service_s": SECONDS, "attempts": COUNTS}
+MOST_CHARACTERS = 16 * 2**20  # of an answer to ``schedule``: as much as one message may have
+MOST_VALUES = 1_000_000  # the same: of 100,000 tasks each may have failed for a reason of its own
+
+TASKS_AT_ONCE = 10_000  # that are read in one step
+
+_read_report = reader(PackedReport, without=("failed",))
+_read_failure = reader(Failure)
+_read_accepted = reader(Accepted)
 
 
 class TaskColumns(Sequence[ReportedTask]):
@@ -103,18 +112,73 @@ def encode(report: Report) -> str:
     return json.dumps({**report, "tasks": {"workers": tasks.workers, **columns}}, separators=(",", ":"))
 
 
-def decode(text: object) -> Report:
-    """Returns the report in such a text. Raises TypeError or ValueError if it is none, or if its columns do not fit together."""
-    report = read_json(text) if isinstance(text, str) else text
-    if not isinstance(report, dict):
-        raise TypeError(f"a report must be JSON text, not {shown(text)}")
-    packed = report.get("tasks")
-    if isinstance(packed, dict):
-        workers = packed.get("workers")
-        if not isinstance(workers, list) or not all(name is None or isinstance(name, str) for name in workers):
-            raise TypeError(f"workers of a report must be a list of names, not {shown(workers)}")
-        columns = [unpack(kind, packed.get(name), f"{name} of a report") for name, kind in PACKED.items()]
-        if len({len(column) for column in columns}) != 1 or max(columns[0], default=0) >= max(len(workers), 1):
-            raise ValueError("the columns of a report do not fit together")
-        report["tasks"] = TaskColumns(workers, *columns)
-    return report  # type: ignore[return-value]  # what else it lacks is found by whoever looks
+def decode(text: object, spec: JobSpec) -> Generator[None, None, Report]:
+    """Reads what a scheduler has answered to ``schedule`` for this job, which its client has packed: its report.
+
+    If the job's client does not wait, the answer says only that the job is accepted. Reading takes long for a large job, so it is
+    done in steps: the generator yields between two of them, and returns the report. Raises UnreadableError, whose text says what is
+    wrong, if the answer is none of these, if it is that of another job, or if it has not the job's number of tasks.
+    """
+    said = parse_json(text, MOST_CHARACTERS, MOST_VALUES)
+    if not spec.wait:
+        accepted = _read_accepted(said)
+        _check_id(accepted["id"], spec)
+        if not accepted["accepted"]:
+            raise UnreadableError("must be true", ".accepted")
+        return cast(Report, accepted)
+    num_tasks = len(spec.durations_s)
+    if num_tasks > TASKS_AT_ONCE:
+        yield
+    report = _read_report(said)
+    _check_id(report["id"], spec)
+    columns: dict[str, array[Any]] = {}
+    for name, kind in PACKED.items():
+        if num_tasks > TASKS_AT_ONCE:
+            yield
+        columns[name] = _column(kind, report["tasks"][name], num_tasks, f".tasks.{name}")
+    workers = report["tasks"]["workers"]
+    if max(columns["worker"]) >= len(workers):
+        raise UnreadableError("names a worker that is not there", ".tasks.worker")
+    report["tasks"] = TaskColumns(workers, *columns.values())
+    report["failed"] = yield from _failures(said.get("failed"), num_tasks)
+    return cast(Report, report)
+
+
+def _check_id(id: str, spec: JobSpec) -> None:
+    if id != spec.id:
+        raise UnreadableError(f"is {shown(id)}, that of another job", ".id")
+
+
+def _column(kind: str, packed: str, num_tasks: int, where: str) -> array[Any]:
+    try:
+        column = unpack(kind, packed, "")
+    except ValueError as error:
+        raise UnreadableError(str(error).strip(), where) from None
+    if len(column) != num_tasks:
+        raise UnreadableError(f"has {len(column):,} tasks of {num_tasks:,}", where)
+    if kind == SECONDS:
+        total = sum(column)  # it is nan if one is
+        if not (min(column) >= 0 and max(column) <= MOST_SECONDS and total == total):
+            raise UnreadableError(f"must have numbers from 0 to {MOST_SECONDS:g} alone", where)
+    return column
+
+
+def _failures(said: object, num_tasks: int) -> Generator[None, None, list[Failure]]:
+    if not isinstance(said, list) or len(said) > num_tasks:
+        raise UnreadableError(f"must be a list of at most {num_tasks:,} entries, not {shown(said)}", ".failed")
+    failures: list[Failure] = []
+    done = 0  # failures and their tasks that were read in this step
+    for number, one in enumerate(said):
+        if done > TASKS_AT_ONCE:
+            done = 0
+            yield
+        try:
+            failure = _read_failure(one)
+        except UnreadableError as error:
+            raise error.inside(f".failed[{number}]") from None
+        last = max(failure["tasks"], default=0)
+        if last >= num_tasks:
+            raise UnreadableError(f"names task {last:,} of {num_tasks:,}, counted from 0", f".failed[{number}]")
+        failures.append(failure)
+        done += 1 + len(failure["tasks"])
+    return failures

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from src.cluster.submissions import Submissions
-from src.Job import TASKS_AT_ONCE, JobReport
-from src.sparrow.errors import ClientClosedError
+from src.cluster.submissions import Answer, Submissions
+from src.Job import JobReport
+from src.sparrow.errors import ClientClosedError, UnavailableError
 from src.sparrow.jobspec import JobSpec
-from src.sparrow.taskcolumns import TaskColumns
+from src.sparrow.taskcolumns import TASKS_AT_ONCE, TaskColumns, encode
 
 LARGE = 3 * TASKS_AT_ONCE + 1  # tasks
 
@@ -26,10 +26,11 @@ class Node:
         pass
 
 
-def report(tasks, **changed):
+def answer(tasks, **changed):
     columns = TaskColumns.of(["w"] * tasks, [float(n) for n in range(tasks)], [0.5] * tasks, [1] * tasks)
-    said = {"id": "job", "method": "BATCH", "finished": 9.0, "ideal_s": 0.5, "retried": 0, "tasks": columns, "failed": []}
-    return {**said, **changed}
+    said: Any = {"id": "job", "method": "BATCH", "submitted": 7.0, "finished": 9.0, "response_s": 2.0, "ideal_s": 0.5, "retried": 0}
+    report: Any = {**said, "tasks": columns, "failed": [], **changed}
+    return Answer("sparrow.scheduler.1", encode(report))
 
 
 def submitted(tasks):
@@ -54,9 +55,9 @@ async def rounds_until(done):
 def test_a_large_report_is_read_in_steps():
     async def run():
         submissions, future = submitted(LARGE)
-        submissions.finish("job", report(LARGE), 1)
+        submissions.finish("job", answer(LARGE), 1)
         assert not future.done()
-        assert await rounds_until(future.done) == 3
+        assert await rounds_until(future.done) == 8  # the text, the head, four columns, and the tasks in parts
         tasks = future.result().tasks
         assert [task.wait_s for task in tasks] == list(range(LARGE))
         assert set(tasks) == {("w", task.wait_s, 0.5, 2) for task in tasks}
@@ -67,14 +68,14 @@ def test_a_large_report_is_read_in_steps():
 
 def test_a_report_of_a_few_tasks_is_read_at_once():
     submissions, future = submitted(3)
-    submissions.finish("job", report(3), 0)  # there is no event loop
+    submissions.finish("job", answer(3), 0)  # there is no event loop
     assert len(future.result().tasks) == 3
 
 
 def test_who_submits_a_job_again_while_its_report_is_read_gets_the_same_result():
     async def run():
         submissions, first = submitted(LARGE)
-        submissions.finish("job", report(LARGE), 0)
+        submissions.finish("job", answer(LARGE), 0)
         second = Future[Any]()
         submissions.submit(JobSpec("job", (0.5,) * LARGE), second, partial(pytest.fail, "the report is read already"))
         await rounds_until(second.done)
@@ -88,7 +89,7 @@ def test_a_client_that_is_closed_while_it_reads_a_report_reads_no_further():
         failures: list[Any] = []
         asyncio.get_running_loop().set_exception_handler(lambda loop, context: failures.append(context))
         submissions, future = submitted(LARGE)
-        submissions.finish("job", report(LARGE), 0)
+        submissions.finish("job", answer(LARGE), 0)
         submissions.close()
         with pytest.raises(ClientClosedError):
             future.result(0)
@@ -99,12 +100,17 @@ def test_a_client_that_is_closed_while_it_reads_a_report_reads_no_further():
     asyncio.run(run())
 
 
-def test_a_report_whose_end_is_malformed_is_an_error_of_the_job():
+@pytest.mark.parametrize("tasks", [3, LARGE])
+@pytest.mark.parametrize(
+    "lie", [{"id": "other"}, {"ideal_s": "x"}, {"failed": None}, {"failed": [{"reason": "lost", "tasks": [LARGE]}]}]
+)
+def test_a_job_whose_report_cannot_be_read_fails_with_the_reason(tasks, lie):
     async def run():
-        submissions, future = submitted(LARGE)
-        submissions.finish("job", report(LARGE, failed=None), 0)
+        submissions, future = submitted(tasks)
+        submissions.finish("job", answer(tasks, **lie), 0)
         await rounds_until(future.done)
-        with pytest.raises(TypeError):
+        (field,) = lie
+        with pytest.raises(UnavailableError, match=rf"^the answer of sparrow.scheduler.1 to a job cannot be read: {field}"):
             future.result(0)
         assert submissions._open == {}
 

@@ -45,3 +45,20 @@ def test_no_task_fails_when_all_workers_are_silent_for_a_while_and_go_on_running
         for worker in sim.workers:
             worker.hinder(deaf_until_s=sim.now + for_s, mute_until_s=sim.now + for_s)
         none_failed(sim)
+
+
+@pytest.mark.parametrize("restarts", [False, True], ids=["connection", "process"])
+def test_a_job_is_handed_over_when_its_scheduler_dies_but_not_when_only_the_connection_is_cut(restarts):
+    sim = rack(1, "BATCH", 1.0)
+    (scheduler,), (client,) = sim.schedulers, sim.clients
+    if restarts:
+        sim.crash(scheduler, sim.now + 1.0, False)
+    else:
+        connection = client._connected[scheduler.full_name]
+        for end in (client, scheduler):
+            connection._broken(end)
+        assert client._connected == {}
+    none_failed(sim)
+    assert list(client.handed_over.values()) == [int(restarts)] * JOBS
+    attempts = {task["attempts"] for report in client.reports for task in report["tasks"]}
+    assert attempts == {1}, "the scheduler that reports the jobs has run each task once"

@@ -92,7 +92,7 @@ class BelievesEveryReport(ClientNode):
         held = self._held_by(scheduler, job)
         super().reported(scheduler, job, report)
         if held is not None and report["retried"]:
-            self._host.finish(job, report, held.handed_over)
+            self._host.finish(job, report, 0)
 
 
 class NeverTriesAgain(Dialing):

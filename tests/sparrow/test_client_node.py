@@ -45,6 +45,32 @@ def test_a_job_whose_scheduler_is_lost_is_counted_as_handed_over(host):
     assert host.handed_over == {"first": 0, "a": 1}
 
 
+@pytest.mark.parametrize(("incarnation", "handed_over"), [("1", 0), ("2", 1)])
+def test_a_job_that_goes_to_the_same_process_again_is_not_handed_over(host, incarnation, handed_over):
+    node = client_with(host, A)
+    submit(node, "a")
+    for _ in range(2):
+        node.disconnected(A, "closed")
+        find(host, node, A, incarnation=incarnation)
+    assert host.handed == [(A, "a")] * 3
+    node.reported(A, "a", REPORT)
+    assert host.handed_over["a"] == handed_over
+    assert host.said == [f"lost the connection to {A}: closed; its jobs go to the next scheduler that is found"] * 2
+
+
+def test_a_job_that_comes_back_to_the_process_that_had_it_was_lost_with_the_other_one_alone(host):
+    node = client_with(host, A, B)
+    submit(node, "a")
+    first = scheduler_of(host, "a")
+    second = other_than(first)
+    node.disconnected(first, "closed")
+    find(host, node, first)
+    node.disconnected(second, "closed")
+    assert [scheduler for scheduler, _ in host.handed] == [first, second, first]
+    node.reported(first, "a", REPORT)
+    assert host.handed_over["a"] == 1
+
+
 def test_jobs_go_to_the_schedulers_in_turn(host):
     node = client_with(host, A, B, C)
     submit(node, *map(str, range(30)))
@@ -60,9 +86,9 @@ def test_clients_do_not_all_begin_with_the_same_scheduler():
         node = ClientNode(host, random.Random(seed))
         submit(node, "a")
         node.names_seen({A: "PYRO:a@127.0.0.1:1"})
-        node.connected(A)
+        node.connected(A, "1")
         node.reported(A, "a", REPORT)
-        node.connected(B)
+        node.connected(B, "1")
         submit(node, "b")
         first.add(scheduler_of(host, "b"))
     assert first == {A, B}

@@ -60,7 +60,7 @@ def test_a_scheduler_that_is_added_gets_jobs_within_a_second(host):
     assert host.listings[1:] == [SCHEDULERS]
     node.names_seen({A: "PYRO:a@127.0.0.1:1", B: "PYRO:b@127.0.0.1:1"})
     assert list(host.connecting) == [B], "who is connected is not connected again"
-    node.connected(B)
+    node.connected(B, "1")
     submit(node, "b", "c")
     assert B in [scheduler for scheduler, _ in host.handed]
 
@@ -153,7 +153,7 @@ def test_a_scheduler_that_has_another_key_does_not_matter_when_there_is_one_that
     node = new_client(host)
     submit(node, "a")
     node.names_seen({A: "PYRO:a@127.0.0.1:1", B: "PYRO:b@127.0.0.1:1"})
-    node.connected(B)
+    node.connected(B, "1")
     node.unreachable(A, "127.0.0.1:1 has another key", hopeless=True)
     assert (host.failed, host.handed) == ({}, [(B, "a")])
 
@@ -163,7 +163,7 @@ def test_jobs_that_wait_are_shared_by_all_schedulers_that_a_look_finds(host):
     submit(node, *map(str, range(30)))
     node.names_seen({name: f"PYRO:{name}@127.0.0.1:1" for name in (A, B, C)})
     for scheduler in (A, B, C):
-        node.connected(scheduler)
+        node.connected(scheduler, "1")
         host.advance(0.001)
     host.advance(0.5)
     assert Counter(scheduler for scheduler, _ in host.handed) == {A: 10, B: 10, C: 10}
@@ -173,7 +173,7 @@ def test_a_scheduler_that_does_not_answer_holds_up_the_others_for_a_moment_only(
     node = new_client(host)
     submit(node, "a", "b")
     node.names_seen({name: f"PYRO:{name}@127.0.0.1:1" for name in (A, B)})
-    node.connected(A)
+    node.connected(A, "1")
     assert host.handed == []
     host.advance(SETTINGS.gather_s)
     assert sorted(host.handed) == [(A, "a"), (A, "b")]
@@ -184,7 +184,7 @@ def test_nothing_is_handed_over_after_the_end(host):
     submit(node, "a")
     node.names_seen({A: f"PYRO:{A}@127.0.0.1:1"})
     node.close()
-    node.connected(A)
+    node.connected(A, "1")
     assert host.handed == []
     assert host.hung_up == [A]
 

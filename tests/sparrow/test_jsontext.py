@@ -42,7 +42,7 @@ def test_a_longer_number_is_refused_wherever_text_comes_from_others(number):
         read_json,
         lambda text: m.decode(text, {"Launch"}),
         lambda text: parse_json(text, 2_000_000, 100),
-        taskcolumns.decode,
+        lambda text: next(taskcolumns.decode(text, JobSpec("job", (0.0,), "BATCH", True))),
         JobSpec.decode,
     ):
         with pytest.raises(ValueError, match=f"a number of {len(number):,} characters, where 25 are allowed"):

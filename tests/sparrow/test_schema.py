@@ -251,9 +251,9 @@ def test_the_details_of_the_largest_job_are_read_in_reasonable_time():
         "reservations": [],
     }
     read = reader(JobDetails)
-    began = time.monotonic()
+    began_s = time.process_time()  # a busy machine may give the processor to others
     assert len(read(job)["tasks"]) == 50_000
-    assert time.monotonic() - began < 2.0
+    assert time.process_time() - began_s < 2.0
 
 
 def test_reports_are_declared_as_they_are_made():

@@ -21,12 +21,12 @@ def submit(node, *jobs):
         node.submit(JobSpec(job, (0.1, 0.1), None, True))
 
 
-def find(host, node, *schedulers):
+def find(host, node, *schedulers, incarnation="1"):
     """A look for schedulers finds these, which can be reached."""
     node.names_seen({name: f"PYRO:{name}@127.0.0.1:1" for name in schedulers})
     for name in list(host.connecting):
         del host.connecting[name]
-        node.connected(name)
+        node.connected(name, incarnation)
 
 
 def client_with(host, *schedulers, settings=SETTINGS):
