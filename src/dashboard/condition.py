@@ -26,17 +26,18 @@ class Condition:
         schedulers: Mapping[str, SchedulerRow],
         left: Collection[str] = (),
         awaited: Collection[str] = (),
+        left_out: Mapping[str, int] = {},  # noqa: B006 (it is not changed)
     ) -> ClusterView:
         """Returns the present condition. ``now`` is in seconds since 1970.
 
         ``left`` are the workers and schedulers that have given their names back: that they are gone is no fault, unless jobs were
         open there. ``awaited`` are those that have neither answered nor failed to: who has just begun to ask does not know yet that
-        nobody is there.
+        nobody is there. ``left_out`` says how many "scheduler"s and "worker"s are listed and not sampled.
         """
         unknown = [] if schedulers and workers else _about_first_answers(nameserver, awaited)
         missing = [_without_schedulers(schedulers), _without_workers(workers, schedulers)]
         down = [reason for reason in missing if reason and not unknown]
-        reasons = [*unknown, *down, *_about_name_server(nameserver)]
+        reasons = [*unknown, *down, *_about_name_server(nameserver), *_about_names(left_out)]
         reasons += [*_about_schedulers(schedulers, left), *_about_workers(workers, left)]
         reasons += [row["reason"] for row in (*schedulers.values(), *workers.values()) if row["state"] == "unreadable"]
         state = DOWN if down else DEGRADED if reasons else OK
@@ -81,6 +82,15 @@ def _about_name_server(nameserver: NameServerView) -> list[str]:
     return ["The name server does not answer: what runs goes on, but nobody new is found."]
 
 
+def _about_names(left_out: Mapping[str, int]) -> list[str]:
+    return [
+        f"{_number(number, f'name of a {kind}', f'names of {kind}s')} {'is' if number == 1 else 'are'} left out: "
+        "the name server lists too many, and those that do not answer take turns."
+        for kind, number in left_out.items()
+        if number
+    ]
+
+
 def _about_schedulers(schedulers: Mapping[str, SchedulerRow], left_for_good: Collection[str]) -> list[str]:
     reasons = []
     if any(row["state"] == "up" for row in schedulers.values()):
@@ -118,8 +128,8 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
-def _number(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+def _number(number: int, noun: str, plural: str = "") -> str:
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
 def _were(number: int) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import logging
+import random
 import threading
 import time
 from dataclasses import dataclass, replace
@@ -20,6 +21,7 @@ from src.dashboard.answers import parsed_load, parsed_stats, scheduler_greeting,
 from src.dashboard.details import DetailCache, DetailReader, UnknownError, jobs_to_search, tasks_of_worker
 from src.dashboard.documents import Document
 from src.dashboard.history import History
+from src.dashboard.lineup import Lineup
 from src.dashboard.settings import MonitorSettings
 from src.dashboard.snapshot import Memory, SampledScheduler, SampledWorker, build
 from src.dashboard.target import UP, Connector, Question, Target
@@ -75,6 +77,9 @@ class Monitor:
         self._memory = Memory(History(settings.history))
         self._workers: dict[str, Target] = {}  # name in the name server -> target
         self._schedulers: dict[str, Target] = {}
+        rng = random.Random()
+        self._scheduler_lineup = Lineup(settings.max_schedulers, settings.max_turns, rng)
+        self._worker_lineup = Lineup(settings.max_workers, settings.max_turns, rng)
         self._nameserver: NameServerView = {"address": str(self.names), "up": False, "since": None, "error": ""}
         self._viewed_at = float("-inf")
         self._rounds = 0
@@ -194,7 +199,8 @@ class Monitor:
         schedulers = {
             name: SampledScheduler(**_member(t), stats=t.answer) for name, t in self._schedulers.items() if t.state != "new"
         }
-        data = build(now, self._nameserver, workers, schedulers, self._memory, awaited)
+        left_out = {"scheduler": self._scheduler_lineup.left_out, "worker": self._worker_lineup.left_out}
+        data = build(now, self._nameserver, workers, schedulers, self._memory, awaited, left_out)
         return Snapshot(
             data=data,
             schedulers={name: target.answer for name, target in self._schedulers.items() if target.state == UP},
@@ -219,8 +225,8 @@ class Monitor:
             began = time.monotonic()
             try:
                 found = await asyncio.wait_for(self.names.list("sparrow."), settings.names_answer_s)
-                self._update_targets(self._schedulers, SCHEDULERS, ASK_STATS, found, settings.max_schedulers)
-                self._update_targets(self._workers, WORKERS, ASK_LOAD, found, settings.max_workers)
+                self._update_targets(self._schedulers, SCHEDULERS, ASK_STATS, found, self._scheduler_lineup)
+                self._update_targets(self._workers, WORKERS, ASK_LOAD, found, self._worker_lineup)
                 self._set_nameserver(True, "")
             except (UnavailableError, asyncio.TimeoutError) as error:
                 self._set_nameserver(False, str(error) or f"the name server at {self.names} does not answer")
@@ -239,14 +245,21 @@ class Monitor:
             self._nameserver = {"address": str(self.names), "up": up, "since": round(time.time(), 1), "error": error}
             self._wake.set()
 
-    def _update_targets(self, group: dict[str, Target], prefix: str, question: Question, found: dict[str, str], most: int) -> None:
+    def _update_targets(
+        self, group: dict[str, Target], prefix: str, question: Question, found: dict[str, str], lineup: Lineup
+    ) -> None:
         """Adds a target for each name with this prefix that is new or has a new uri, and notes which targets are registered.
 
-        At most ``most`` are sampled. Those that come later are left out until others are forgotten.
+        If there are too many names, ``lineup`` says which are sampled.
         """
-        for name, uri in found.items():
-            if not name.startswith(prefix) or (name not in group and len(group) >= most):
-                continue
+        listed = {name: uri for name, uri in found.items() if name.startswith(prefix)}
+        gone = [name for name, target in group.items() if name not in listed and target.gone_since is not None]
+        failed = [name for name, target in group.items() if name in listed and target.last_seen is None and target.state != "new"]
+        chosen, left = lineup.choose(listed, {name: target.uri for name, target in group.items()}, gone, failed)
+        for name in left:
+            group.pop(name).close()
+        for name in [*(name for name in group if name in listed), *chosen]:
+            uri = listed[name]
             if name not in group or group[name].uri != uri:
                 former = group.pop(name, None)
                 target = group[name] = Target(name, uri, question, self._wake.set, self._connector)

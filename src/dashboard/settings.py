@@ -40,8 +40,9 @@ class MonitorSettings:
     names_share: float = 50.0  # an answer of the name server that takes t seconds is followed by a pause of this many times t
     names_answer_s: float = 12.0  # the time that the name server has for an answer: slow is not dead
     forget_s: float = 600.0  # a target that is gone, and not in the name server, is forgotten after this time
-    max_schedulers: int = 200  # that are sampled: the first that were found
+    max_schedulers: int = 200  # that are sampled at a time
     max_workers: int = 20_000
+    max_turns: int = 50  # names of a kind that give way to others in one look, because nobody has answered there
     max_connecting: int = 64  # connections that are being made at a time
     target: TargetSettings = field(default_factory=TargetSettings)
     details: DetailSettings = field(default_factory=DetailSettings)

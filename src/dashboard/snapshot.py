@@ -69,10 +69,12 @@ def build(
     schedulers: Mapping[str, SampledScheduler],
     memory: Memory,
     awaited: Collection[str] = (),
+    left_out: Mapping[str, int] | None = None,
 ) -> StatsView:
     """Returns the document, and adds a point to the history. ``now`` is in seconds since 1970.
 
-    ``awaited`` are the names of members that have neither answered nor failed to.
+    ``awaited`` are the names of members that have neither answered nor failed to. ``left_out`` says how many names, of schedulers
+    and of workers, are not sampled, because there are too many.
     """
     history, ledger = memory.history, memory.ledger
     up = {name: member.stats for name, member in schedulers.items() if member.state == "up" and member.stats is not None}
@@ -95,7 +97,7 @@ def build(
     return {
         "now": round(now, 3),
         "nameserver": nameserver,
-        "cluster": memory.condition.view(now, nameserver, rows, scheduler_rows, left, awaited),
+        "cluster": memory.condition.view(now, nameserver, rows, scheduler_rows, left, awaited, left_out or {}),
         "totals": totals,
         "workers": rows,
         "schedulers": scheduler_rows,

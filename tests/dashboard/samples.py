@@ -90,7 +90,7 @@ def details(id="job", tasks=(), **fields):
     return {**head, "decisions": [], "asked": [], "pulled": [], "reservations": [], **fields}
 
 
-def build(workers=(), schedulers=(), memory=None, now=NOW, up=True, nameserver=True, since=NOW, awaited=()):
+def build(workers=(), schedulers=(), memory=None, now=NOW, up=True, nameserver=True, since=NOW, awaited=(), left_out=None):
     """A snapshot of workers (name -> sampled) and schedulers (answers of those that are up, or name -> sampled)."""
     sampled = schedulers if isinstance(schedulers, dict) else {one["name"]: scheduler(one) for one in schedulers}
     return snapshot.build(
@@ -100,4 +100,5 @@ def build(workers=(), schedulers=(), memory=None, now=NOW, up=True, nameserver=T
         sampled,
         memory or Memory(History()),
         awaited,
+        left_out,
     )

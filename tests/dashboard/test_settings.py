@@ -206,3 +206,20 @@ def test_an_overdue_answer_makes_a_target_silent_and_a_late_one_makes_it_up_agai
         target.close()
 
     asyncio.run(main())
+
+
+def test_a_scheduler_is_found_though_more_names_that_lead_nowhere_come_first_than_are_sampled(clusters, monkeypatch):
+    monitor = Monitor(clusters(2).nameserver, settings=MonitorSettings(names_s=0.05, max_schedulers=3, max_turns=1))
+    listed = monitor.names.list
+
+    async def with_dead_names(prefix):
+        return {**{f"sparrow.scheduler.{100 + n}": f"PYRO:x@127.0.0.1:{1 + n}" for n in range(9)}, **await listed(prefix)}
+
+    monkeypatch.setattr(monitor.names, "list", with_dead_names)
+    monitor.start()
+    try:
+        snapshot = eventually(lambda: (one := monitor.view()).schedulers and one)
+        assert list(snapshot.schedulers) == ["sparrow.scheduler.1"]
+        assert any("7 names of schedulers are left out" in reason for reason in snapshot.data["cluster"]["reasons"])
+    finally:
+        monitor.stop()
