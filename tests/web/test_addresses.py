@@ -2,6 +2,7 @@
 
 import pytest
 
+from src.sparrow.placement import METHODS
 from tests.support.live import eventually
 
 VIEWS = [
@@ -30,7 +31,7 @@ def test_each_view_has_an_address_that_can_be_reloaded(lively, opened, fragment,
 def test_the_filter_is_part_of_the_address(lively, opened):
     one = opened(lively, "#/jobs")
     methods = "() => new Set([...document.querySelectorAll('#jobs-table tbody tr')].map(r => r.children[1].innerText)).size"
-    assert one.page.evaluate(methods) == 4
+    assert one.page.evaluate(methods) == len(METHODS)
     one.page.get_by_label("Method", exact=True).select_option("BATCH")
     one.page.get_by_label("State", exact=True).select_option("done")
     assert one.page.evaluate(methods) == 1
