@@ -68,7 +68,7 @@ class Idle(NamedTuple):
 
     slots: int
     since_s: float  # when it has said so
-    told: int  # how many schedulers it has told
+    told: int  # how many other schedulers it had told before
 
 
 class Round:

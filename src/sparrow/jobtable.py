@@ -225,7 +225,7 @@ class JobTable:
         self.placer.subscriptions.heard_s = now
         job = self.placer.backlog.oldest()
         if job is not None:
-            self.placer.give(job, worker, Idle(1, now, 1), now, out)
+            self.placer.give(job, worker, Idle(1, now, 0), now, out)
 
     def _on_idle(self, worker: WorkerEntry, idle: m.Idle, now: float, out: list[Command]) -> None:
         name = worker.address.name

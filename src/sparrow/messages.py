@@ -34,7 +34,7 @@ from src.sparrow.checks import elapsed, identifier, number, seconds, shown
 from src.sparrow.jsontext import read_json
 from src.sparrow.records import Record
 
-MAX_ROWS = 10_000  # messages in one batch: five times what a link sends, since more would block the event loop for too long
+MAX_ROWS = 5_000  # messages in one batch: more than twice what a link sends; more would block the event loop for too long
 MAX_LISTS = 2 * MAX_ROWS  # lists and objects in one JSON text: a parsed list takes a hundred bytes for each byte of "[],"
 MAX_VALUES = 250_000  # values and keys in one JSON text, about: a job of 100,000 tasks whose durations are not packed has as many
 

@@ -181,7 +181,7 @@ class Pulled(TypedDict):
     worker: Name
     after_s: Seconds  # from the job's submission
     idle_s: Seconds  # since the worker had said so
-    told: Count  # schedulers that it had told
+    told: Count  # other schedulers that it had told before
     bounced: bool  # whether it sent the task back, because its slots were taken meanwhile
 
 
