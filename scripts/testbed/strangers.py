@@ -24,9 +24,17 @@ def _serving(answer: Answer) -> Iterator[int]:
     listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
     loop = asyncio.new_event_loop()
     stop = loop.create_future()
+    writers: list[asyncio.StreamWriter] = []
+    answering: set[asyncio.Task[None]] = set()
+
+    def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)  # its task may be cancelled before it has begun
+        task = loop.create_task(answer(reader, writer))
+        answering.add(task)
+        task.add_done_callback(answering.discard)
 
     async def serve() -> None:
-        server = await asyncio.start_server(answer, sock=listener)
+        server = await asyncio.start_server(accepted, sock=listener)
         await stop
         server.close()
         for _ in range(5):  # turns of the loop, in which a connection that has just been accepted gets its transport
@@ -35,6 +43,8 @@ def _serving(answer: Answer) -> Iterator[int]:
         for other in others:
             other.cancel()
         await asyncio.gather(*others, return_exceptions=True)
+        for writer in writers:
+            writer.transport.abort()
         await asyncio.sleep(0)  # in this turn of the loop the transports that are closed close their sockets
 
     def run() -> None:
@@ -86,7 +96,8 @@ def slow_way(nameserver: str) -> Iterator[str]:
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, asyncio.CancelledError):
             there, to_there = await asyncio.open_connection(host, int(port))
-            await asyncio.gather(pass_on(reader, to_there, 0.0), pass_on(there, writer, SLOW_S))
+            with contextlib.closing(to_there):
+                await asyncio.gather(pass_on(reader, to_there, 0.0), pass_on(there, writer, SLOW_S))
 
     with _serving(connected) as here:
         yield f"127.0.0.1:{here}"
