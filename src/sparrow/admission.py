@@ -120,7 +120,10 @@ class Admission:
         if caller is not None:
             waits = self._waited_for[caller]
             while waits and most > 0:
-                most -= len(self._take(next(iter(waits)), caller, most))
+                calls = waits.pop()  # to look for the first one of a set takes longer with each that is gone
+                most -= len(self._take(calls, caller, most))
+                if caller in calls.callers:
+                    waits.add(calls)
             if not waits:
                 del self._waited_for[caller], self._gone[caller]
         if self._due and not self._answer(self._due[0], most):
