@@ -30,7 +30,7 @@ from scripts.testbed.attacks_naming import NAMING_ATTACKS
 from scripts.testbed.attacks_session import SESSION_ATTACKS
 from scripts.testbed.attacks_speaking import SPEAKING_ATTACKS
 from scripts.testbed.attacks_wire import WIRE_ATTACKS
-from scripts.testbed.target import GREETING, Piece, Target, held, reset, send, was_closed
+from scripts.testbed.target import GREETING, Piece, Target, held, one_more, reset, send, was_closed
 from src.rmi import wire
 from src.rmi.serializer import dump_call
 from src.rmi.settings import WireLimits
@@ -147,10 +147,7 @@ def hoard(target: Target, rng: random.Random) -> Steps:
     """Connections that each send nearly all of a message as large as is allowed, and then wait."""
     with held() as peers:
         while True:
-            if len(peers) == SILENT:
-                peers.pop(0).close()
-            peer = target.connect()
-            peers.append(peer)
+            peer = one_more(peers, target, SILENT)
             begun = (
                 mutations.header(message.MSG_INVOKE, WireLimits.max_payload_bytes) if target.object_id else b"GET /" + b"a" * 16_000
             )

@@ -12,7 +12,7 @@ from typing import Any
 from scripts.testbed.attacks_base import Attack, GotThroughError, Steps
 from scripts.testbed.liar import NAME, Liar
 from scripts.testbed.proxy import proxy_of
-from scripts.testbed.target import PATIENCE_S, Target, held, send
+from scripts.testbed.target import PATIENCE_S, Target, held, one_more, send
 from src.cluster.service import Service
 from src.dashboard.webserver import WebServerLimits
 from src.rmi.daemon import expose
@@ -34,10 +34,7 @@ def one_byte(target: Target, rng: random.Random) -> Steps:
     """More connections than the server holds, which have sent one byte; the oldest are made again."""
     with held() as peers:
         while True:
-            if len(peers) >= MORE:
-                peers.pop(0).close()
-            peer = target.connect()
-            peers.append(peer)
+            peer = one_more(peers, target, MORE)
             with contextlib.suppress(OSError):  # others have made it go by now
                 peer.sendall(b"G")
             yield
@@ -62,10 +59,7 @@ def unknown_jobs(target: Target, rng: random.Random) -> Steps:
     """Questions for the details of jobs that nobody knows, faster than they are answered."""
     with held() as peers:
         while True:
-            if len(peers) >= ASKING:
-                peers.pop(0).close()
-            peer = target.connect()
-            peers.append(peer)
+            peer = one_more(peers, target, ASKING)
             with contextlib.suppress(OSError):
                 peer.sendall(b"GET /sparrow/jobs/%016x HTTP/1.1\r\nHost: localhost\r\n\r\n" % rng.getrandbits(64))
             yield

@@ -30,7 +30,7 @@ from scripts.testbed.attacks_base import (
 )
 from scripts.testbed.protection import TLS
 from scripts.testbed.proxy import proxy_of
-from scripts.testbed.target import GREETING, OBJECTS, PATIENCE_S, Target, held, next_frame, reset, send
+from scripts.testbed.target import GREETING, OBJECTS, PATIENCE_S, Target, held, next_frame, one_more, reset, send
 from src.rmi import wire
 from src.rmi.serializer import dump_call
 from src.rmi.session import NAME_SERVER, Session
@@ -169,10 +169,7 @@ def silent_tls(target: Target, rng: random.Random) -> Steps:
     """2,000 connections that begin TLS and say no more: they take little memory, since few are let begin at once."""
     with held() as peers:
         while True:
-            if len(peers) >= TLS_PEERS:
-                peers.pop(0).close()
-            peer = target.connect()
-            peers.append(peer)
+            peer = one_more(peers, target, TLS_PEERS)
             with contextlib.suppress(OSError):
                 peer.sendall(HELLO)
             yield

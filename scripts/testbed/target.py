@@ -126,6 +126,14 @@ def held() -> Iterator[list[socket.socket]]:
             peer.close()
 
 
+def one_more(peers: list[socket.socket], target: Target, most: int) -> socket.socket:
+    """Returns a new connection, which is the last of these then. The oldest is closed if there are so many already."""
+    if len(peers) >= most:
+        peers.pop(0).close()
+    peers.append(target.connect())
+    return peers[-1]
+
+
 def was_closed(peer: socket.socket) -> bool:
     """Returns whether the other side has closed the connection, which becomes a non-blocking one."""
     peer.setblocking(False)
